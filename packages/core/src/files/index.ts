@@ -1,0 +1,8 @@
+/** Files and folders on this machine, and the hub: for Node, Bun and Deno. */
+
+export type { OpenFolderOptions } from './hub.ts'
+export { openFolder } from './hub.ts'
+export type { CachedModel } from './hub-cache.ts'
+export { hubCacheRoot, listCached } from './hub-cache.ts'
+export { openFile } from './open.ts'
+export { writeFileAtomically } from './write.ts'

@@ -1,0 +1,15 @@
+/** Files of a model: sources, safetensors, configuration, weights by name, tokenizer. */
+
+export type { DecoderConfig, FamilyName, RopeConfig, RopeScaling } from './config.ts'
+export { parseConfig, ropeInverseFrequencies } from './config.ts'
+export type { FileSource } from './file-source.ts'
+export { blobSource, bytesSource } from './file-source.ts'
+export type { ModelFolder } from './model-folder.ts'
+export { loadConfig, memoryFolder, sourceFolder } from './model-folder.ts'
+export { countParameters, expectedParameters, loadParameters } from './parameters.ts'
+export type { Safetensors, StoredTensor } from './safetensors.ts'
+export { openSafetensors, parseSafetensors, writeSafetensors } from './safetensors.ts'
+export type { StoredDType } from './stored-types.ts'
+export { checkFinite, hostDType } from './stored-types.ts'
+export type { ChatMessage, Tokenizer } from './tokenizer.ts'
+export { loadTokenizer } from './tokenizer.ts'
