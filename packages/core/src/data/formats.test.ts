@@ -129,7 +129,7 @@ describe('readRecords', () => {
     ['nothing', '  \n', /f.json: empty file; expected ProsQA, GSM8K/],
     ['plain text', 'hello', /f.json: unknown data format; .* got "hello"/],
     ['an empty list', '[]', /unknown data format/],
-    ['strange records', '[{"a": 1, "b": 2}]', /got an object with a, b/],
+    ['strange records', '[{"a": 1, "b": 2}]', /got records with a, b/],
     [
       'a broken line',
       '{"question": "q", "answer": "1"}\n{"question"',

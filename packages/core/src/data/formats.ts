@@ -7,7 +7,8 @@
  */
 
 import { FormatError } from '../errors.ts'
-import { badField, describeValue, isRow, numberField, type Row, shorten, textField, textListField } from './fields.ts'
+import { describe, isJsonObject, type JsonObject } from '../io/json.ts'
+import { badField, numberField, textField, textListField } from './fields.ts'
 import { type ProsqaItem, parseProsqaItem } from './prosqa.ts'
 
 /** A question with its written reasoning, as training and evaluation want it. */
@@ -32,8 +33,8 @@ export interface Dataset {
 
 interface RowFormat {
   readonly name: string
-  matches(row: Row): boolean
-  convert(row: Row, where: string): QuestionRecord
+  matches(row: JsonObject): boolean
+  convert(row: JsonObject, where: string): QuestionRecord
 }
 
 /** In order of recognition: the specific ones first. */
@@ -117,7 +118,7 @@ export function readRecords(content: string, name = 'data'): Dataset {
   if (trimmed === '') throw new FormatError('empty file', { where: name, expected: knownFormats })
   const json = /^[[{]/.test(trimmed) ? (parseJson(trimmed) ?? parseJsonLines(trimmed, name)) : undefined
   if (Array.isArray(json)) return readRows(json, name)
-  if (isRow(json)) return readObject(json, name)
+  if (isJsonObject(json)) return readObject(json, name)
   return readIcotLines(trimmed, name)
 }
 
@@ -140,7 +141,7 @@ function parseJsonLines(content: string, name: string): unknown[] {
     } catch (cause) {
       throw new FormatError('neither a JSON document nor JSON lines', {
         where: `${name}, line ${i + 1}`,
-        actual: shorten(line),
+        actual: describe(line),
         cause,
       })
     }
@@ -149,21 +150,23 @@ function parseJsonLines(content: string, name: string): unknown[] {
 
 function readRows(rows: readonly unknown[], name: string): Dataset {
   const [first] = rows
-  const format = isRow(first) ? rowFormats.find((candidate) => candidate.matches(first)) : undefined
+  const format = isJsonObject(first) ? rowFormats.find((candidate) => candidate.matches(first)) : undefined
   if (format === undefined) {
-    const actual = describeValue(isRow(first) ? first : rows)
+    const actual = isJsonObject(first)
+      ? `records with ${Object.keys(first).slice(0, 8).join(', ') || 'no fields'}`
+      : describe(rows)
     throw new FormatError('unknown data format', { where: name, expected: knownFormats, actual })
   }
   const records = rows.map((row, i) => {
     const where = `${name}, record ${i}`
-    if (!isRow(row)) throw badField(where, `an object (format ${format.name})`, row)
+    if (!isJsonObject(row)) throw badField(where, `an object (format ${format.name})`, row)
     return format.convert(row, where)
   })
   return { format: format.name, records }
 }
 
 /** A JSON object: BIG-bench's task, ProntoQA's examples by name, or a single record. */
-function readObject(json: Row, name: string): Dataset {
+function readObject(json: JsonObject, name: string): Dataset {
   const examples = json.examples
   if (Array.isArray(examples)) {
     const records = examples.map((row: unknown, i) => convertBigBench(row, `${name}, example ${i}`))
@@ -173,10 +176,10 @@ function readObject(json: Row, name: string): Dataset {
       : { format: 'bigbench', records }
   }
   const entries = Object.entries(json)
-  if (entries.length > 0 && entries.every(([, value]) => isRow(value) && 'test_example' in value)) {
+  if (entries.length > 0 && entries.every(([, value]) => isJsonObject(value) && 'test_example' in value)) {
     return {
       format: 'prontoqa',
-      records: entries.map(([key, value]) => convertProntoqa((value as Row).test_example, `${name}, ${key}`)),
+      records: entries.map(([key, value]) => convertProntoqa((value as JsonObject).test_example, `${name}, ${key}`)),
     }
   }
   return readRows([json], name)
@@ -192,11 +195,11 @@ function readIcotLines(content: string, name: string): Dataset {
     const hash = rest.indexOf('##')
     if (parts.length !== 2 || hash < 0) {
       if (i === 0)
-        throw new FormatError('unknown data format', { where: name, expected: knownFormats, actual: shorten(line) })
+        throw new FormatError('unknown data format', { where: name, expected: knownFormats, actual: describe(line) })
       throw new FormatError('not an iCoT line', {
         where,
         expected: 'question||steps #### answer',
-        actual: shorten(line),
+        actual: describe(line),
       })
     }
     return [record(question, icotSteps(rest.slice(0, hash)), rest.slice(rest.lastIndexOf('##') + 2).trim())]
@@ -209,12 +212,12 @@ function icotSteps(reasoning: string): string[] {
   return reasoning.includes('<<') ? reasoning.split(' ') : reasoning.split(/(?<=[.!?])\s+/)
 }
 
-function convertProsqa(row: Row, where: string): QuestionRecord {
+function convertProsqa(row: JsonObject, where: string): QuestionRecord {
   const prosqa = parseProsqaItem(row, where)
   return { ...record(prosqa.question, prosqa.steps, prosqa.answer), prosqa }
 }
 
-function isGraph(row: Row): boolean {
+function isGraph(row: JsonObject): boolean {
   return 'idx_to_symbol' in row && 'edges' in row
 }
 
@@ -232,9 +235,9 @@ function mathqaOptions(options: string): string[] {
 }
 
 function convertBigBench(value: unknown, where: string): QuestionRecord {
-  if (!isRow(value)) throw badField(where, 'an object', value)
+  if (!isJsonObject(value)) throw badField(where, 'an object', value)
   const scores = value.target_scores
-  if (!isRow(scores)) throw badField(`${where}, target_scores`, 'answers with their scores', scores)
+  if (!isJsonObject(scores)) throw badField(`${where}, target_scores`, 'answers with their scores', scores)
   const best = Object.entries(scores).find(([, score]) => score === 1)
   if (best === undefined) throw badField(`${where}, target_scores`, 'an answer with score 1', scores)
   return record(textField(value, 'input', where), [], best[0])
@@ -242,7 +245,7 @@ function convertBigBench(value: unknown, where: string): QuestionRecord {
 
 /** A chain of thought alternates what holds and the rule applied to it; two sentences make one step. */
 function convertProntoqa(value: unknown, where: string): QuestionRecord {
-  if (!isRow(value)) throw badField(`${where}, test_example`, 'an object', value)
+  if (!isJsonObject(value)) throw badField(`${where}, test_example`, 'an object', value)
   const chain = textListField(value, 'chain_of_thought', where)
   const steps = chain.flatMap((_, i) => (i % 2 === 0 ? [chain.slice(i, i + 2).join(' ')] : []))
   return record(

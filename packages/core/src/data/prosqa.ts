@@ -6,7 +6,8 @@
  * (`parseProsqaItems`); `prosqaViolations` checks what makes an item a ProsQA item.
  */
 
-import { badField, isRow, textField, textListField } from './fields.ts'
+import { isJsonObject } from '../io/json.ts'
+import { badField, textField, textListField } from './fields.ts'
 import { childrenOf, distancesFrom, type Edge, parentsOf, UNREACHABLE } from './graph.ts'
 import { parseProsqaQuestion } from './question.ts'
 
@@ -44,7 +45,7 @@ export function parseProsqaItems(json: unknown, where = 'ProsQA data'): ProsqaIt
 
 /** One item of `parseProsqaItems`. */
 export function parseProsqaItem(value: unknown, where = 'ProsQA item'): ProsqaItem {
-  if (!isRow(value)) throw badField(where, 'an object', value)
+  if (!isJsonObject(value)) throw badField(where, 'an object', value)
   const names = textListField(value, 'idx_to_symbol', where)
   if (names.length > MOST_NODES) throw badField(`${where}, idx_to_symbol`, `at most ${MOST_NODES} names`, names)
   const node = (field: string): number => nodeIndex(value[field], names.length, `${where}, ${field}`)
@@ -72,7 +73,7 @@ function edgesOf(value: unknown, nodes: number, where: string): Edge[] {
 }
 
 function levelsOf(value: unknown, nodes: number, where: string): Record<string, number[]> {
-  if (!isRow(value)) throw badField(where, 'a map of hops to lists of node indices', value)
+  if (!isJsonObject(value)) throw badField(where, 'a map of hops to lists of node indices', value)
   const levels: Record<string, number[]> = {}
   for (const [hop, list] of Object.entries(value)) {
     if (!/^\d{1,3}$/.test(hop)) throw badField(where, 'hop numbers as keys', hop)
