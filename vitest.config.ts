@@ -1,0 +1,17 @@
+import { defineConfig } from 'vitest/config'
+
+/** Vite's conditions for servers, behind ours: tests run on the sources, nothing has to be built first. */
+const conditions = ['@afterthought/source', 'module', 'node', 'development|production']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: ['packages/*/{src,test}/**/*.test.ts'],
+    // Worker threads and child processes of the tests start from TypeScript sources too.
+    execArgv: ['--import', 'tsx', '--conditions=@afterthought/source'],
+    // A shared machine with two cores is slow at times; a hang still ends.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+})
