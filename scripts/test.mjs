@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { root } from './sources.mjs'
 
+const bin = join(root, 'node_modules', '.bin')
 const scratch = mkdtempSync(join(tmpdir(), 'afterthought-test-'))
 const unitReport = join(scratch, 'unit.json')
 // On Windows npm and its tools are command files, which need a shell.
@@ -18,15 +19,15 @@ const shell = process.platform === 'win32'
 let passed = 0
 let failed = 0
 
-/** Runs `npx --no-install …`; true if it ended well. What it printed is shown as it comes. */
-function runTool(name, args) {
+/** Runs an installed tool, or a script of this folder; true if it ended well. What it prints is shown as it comes. */
+function run(name, [tool, ...args]) {
   console.log(`\n== ${name}`)
   const start = performance.now()
-  const { status } = spawnSync('npx', ['--no-install', ...args], {
+  const command = tool.endsWith('.mjs') ? [process.execPath, join(root, 'scripts', tool)] : [join(bin, tool)]
+  const { status } = spawnSync(command[0], [...command.slice(1), ...args], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
     shell,
-    env: { ...process.env, TURBO_TELEMETRY_DISABLED: '1' },
   })
   const seconds = ((performance.now() - start) / 1000).toFixed(1)
   console.log(`== ${name}: ${status === 0 ? 'ok' : `FAILED (exit status ${status})`}, ${seconds} s`)
@@ -34,14 +35,14 @@ function runTool(name, args) {
 }
 
 function step(name, args) {
-  if (runTool(name, args)) passed += 1
+  if (run(name, args)) passed += 1
   else failed += 1
 }
 
 /** The unit tests count one by one. */
 function unitTests() {
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${unitReport}`]
-  const ok = runTool('unit tests', ['vitest', 'run', ...reporters])
+  const ok = run('unit tests', ['vitest', 'run', ...reporters])
   let report
   try {
     report = JSON.parse(readFileSync(unitReport, 'utf8'))
@@ -57,10 +58,10 @@ function unitTests() {
 step('format and lint', ['biome', 'ci', '--error-on-warnings', '.'])
 step('types', ['tsc', '--noEmit'])
 step('types of the portable core', ['tsc', '-p', 'packages/core/tsconfig.portable.json'])
-step('line budgets', ['node', 'scripts/budget.mjs'])
+step('line budgets', ['budget.mjs'])
 unitTests()
-step('build', ['turbo', 'run', 'build', '--ui=stream', '--output-logs=errors-only'])
-step('packed packages', ['node', 'scripts/pack-check.mjs'])
+step('build', ['build.mjs'])
+step('packed packages', ['pack-check.mjs'])
 step('main job', ['afterthought', 'demo'])
 
 rmSync(scratch, { recursive: true, force: true })
