@@ -15,10 +15,13 @@ const place = join(root, 'node_modules', '.cache', 'pack-check')
 rmSync(place, { recursive: true, force: true })
 mkdirSync(place, { recursive: true })
 
+// On Windows npm and its tools are command files, which need a shell.
+const shell = process.platform === 'win32'
+
 let failed = false
 function step(name, command, args) {
   try {
-    const output = execFileSync(command, args, { encoding: 'utf8', stdio: 'pipe', cwd: place })
+    const output = execFileSync(command, args, { encoding: 'utf8', stdio: 'pipe', cwd: place, shell })
     console.log(`ok   ${name}`)
     return output
   } catch (error) {
