@@ -1,9 +1,9 @@
-import { defineConfig } from 'vitest/config'
+import type { ViteUserConfig } from 'vitest/config'
 
 /** Vite's conditions for servers, behind ours: tests run on the sources, nothing has to be built first. */
 const conditions = ['@afterthought/source', 'module', 'node', 'development|production']
 
-export default defineConfig({
+const config: ViteUserConfig = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
@@ -14,4 +14,6 @@ export default defineConfig({
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },
-})
+}
+
+export default config

@@ -1,0 +1,39 @@
+/** Elementwise operations, comparisons, choice and casts: one ONNX operator each, nearly always. */
+
+import type { OpName } from '@afterthought/core'
+import { dataTypes, int } from '../model.ts'
+import type { Rule, Rules } from './emitter.ts'
+
+const same =
+  (op: string): Rule<OpName> =>
+  (emit, inputs) =>
+    emit.op(op, inputs)
+
+export const elementwise: Rules = {
+  neg: same('Neg'),
+  exp: same('Exp'),
+  log: same('Log'),
+  sqrt: same('Sqrt'),
+  abs: same('Abs'),
+  tanh: same('Tanh'),
+  sigmoid: same('Sigmoid'),
+  erf: same('Erf'),
+  softplus: same('Softplus'),
+  relu: same('Relu'),
+  sin: same('Sin'),
+  cos: same('Cos'),
+  add: same('Add'),
+  sub: same('Sub'),
+  mul: same('Mul'),
+  div: same('Div'),
+  maximum: same('Max'),
+  minimum: same('Min'),
+  equal: same('Equal'),
+  less: same('Less'),
+  lessEqual: same('LessOrEqual'),
+  and: same('And'),
+  or: same('Or'),
+  not: same('Not'),
+  where: same('Where'),
+  cast: (emit, inputs, { attributes }) => emit.op('Cast', inputs, { to: int(dataTypes[attributes.to]) }),
+}

@@ -1,0 +1,38 @@
+/** Operations that move elements without computing. */
+
+import { GraphError } from '@afterthought/core'
+import { int, ints } from '../model.ts'
+import type { Rules } from './emitter.ts'
+
+export const layout: Rules = {
+  reshape: (emit, [x], { attributes: { shape } }) =>
+    // Reshape reads 0 as "copy this extent", so an empty result needs the flag that turns that off.
+    emit.op('Reshape', [x!, emit.shape(shape)], shape.includes(0) ? { allowzero: int(1) } : {}),
+
+  transpose: (emit, [x], { attributes: { permutation } }) => emit.op('Transpose', [x!], { perm: ints(permutation) }),
+
+  broadcastTo: (emit, [x], { attributes: { shape } }) => emit.op('Expand', [x!, emit.runtimeShape(shape)]),
+
+  slice: (emit, [x], { attributes: { starts, ends }, inputs }) => {
+    const { shape } = inputs[0]!
+    const axes = shape.flatMap((extent, axis) => (starts[axis] === 0 && ends[axis] === extent ? [] : [axis]))
+    if (axes.length === 0) return emit.op('Identity', [x!])
+    emit.refuseDynamic('slice', shape, axes)
+    const bounds = [starts, ends].map((bound) => emit.ints(axes.map((axis) => bound[axis]!)))
+    return emit.op('Slice', [x!, ...bounds, emit.ints(axes)])
+  },
+
+  concat: (emit, parts, { attributes: { axis }, inputs }) => {
+    emit.refuseDynamic('concat', inputs[0]!.shape, [axis])
+    return emit.op('Concat', parts, { axis: int(axis) })
+  },
+
+  pad: (emit, [x], { attributes: { before, after, value }, inputs }) => {
+    const { shape, dtype } = inputs[0]!
+    const padded = shape.flatMap((_, axis) => (before[axis]! + after[axis]! > 0 ? [axis] : []))
+    emit.refuseDynamic('pad', shape, padded)
+    const counts = emit.ints([...before, ...after])
+    if (dtype === 'bool') throw new GraphError('cannot pad booleans', { where: 'pad', hint: 'Cast to i32 first' })
+    return emit.op('Pad', [x!, counts, emit.scalar(dtype, value)])
+  },
+}

@@ -1,0 +1,38 @@
+/**
+ * Afterthought's core: tensors that are traced, compiled and replayed; decoders over them; continuous thoughts and their
+ * refinement. No runtime's own API is used here, so it runs wherever JavaScript does.
+ *
+ * Reading order: latent/rollout → latent/refine → models/gpt2 → nn/cache → tensor/ops → compile/lower → backend.
+ */
+
+export { gradient, valueAndGradient } from './autodiff/gradient.ts'
+export type { Backend, Buffer, Executable, Parameter } from './backend.ts'
+export { ExecutableCache } from './compile/cache.ts'
+export { lower } from './compile/lower.ts'
+export { eliminateDeadCode, optimize } from './compile/optimize.ts'
+export { printGraph } from './compile/print.ts'
+export { verify } from './compile/verify.ts'
+export * from './errors.ts'
+export * from './latent/options.ts'
+export { KvCache } from './models/kv-cache.ts'
+export { type ForwardOptions, type ForwardOutputs, LanguageModel, loadModel } from './models/language-model.ts'
+export { reference } from './reference/backend.ts'
+export type { Attributes, OpName } from './tensor/attributes.ts'
+export * as F from './tensor/functional.ts'
+export type { Constant, Graph, Named, Node, Output, Tensor } from './tensor/graph.ts'
+export { operations, primitives } from './tensor/ops.ts'
+export { constant, parameter, type Traced, trace } from './tensor/trace.ts'
+export {
+  allocate,
+  bytesPerElement,
+  type DType,
+  formatSpec,
+  type HostArray,
+  type HostArrays,
+  type HostTensor,
+  type Shape,
+  sameShape,
+  sizeOf,
+  stridesOf,
+  type TensorSpec,
+} from './tensor/types.ts'

@@ -1,0 +1,40 @@
+/** GPT-2: pre-norm blocks, learned positions, fused qkv, tied head (specs: Radford et al. 2019; names of Hugging Face). */
+
+import type { KeyValues } from '../nn/cache.ts'
+import { attentionBias, positionsOf } from '../nn/cache.ts'
+import { conv1d, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
+import * as F from '../tensor/functional.ts'
+import type { Tensor } from '../tensor/graph.ts'
+import type { Family } from './family.ts'
+
+export const gpt2: Family = {
+  embed: (weights, _config, ids) => F.gather(weights('wte.weight'), ids),
+
+  forward(weights, config, embeds, cache) {
+    const rows = embeds.shape[1]!
+    const bias = attentionBias(cache, rows)
+    const norm = (x: Tensor, name: string): Tensor =>
+      F.layerNorm(x, weights(`${name}.weight`), weights(`${name}.bias`), config.normEpsilon)
+    const project = (x: Tensor, name: string): Tensor => conv1d(x, weights(`${name}.weight`), weights(`${name}.bias`))
+
+    let x = F.add(embeds, F.gather(weights('wpe.weight'), positionsOf(cache, rows))) // [B, T, D]
+    const hiddenStates: Tensor[] = []
+    const fresh: KeyValues[] = []
+    for (let layer = 0; layer < config.layers; layer++) {
+      hiddenStates.push(x)
+      const qkv = project(norm(x, `h.${layer}.ln_1`), `h.${layer}.attn.c_attn`) // [B, T, 3D]
+      const [q, k, v] = [0, 1, 2].map((part) =>
+        splitHeads(F.narrow(qkv, 2, part * config.width, (part + 1) * config.width), config.heads),
+      ) as [Tensor, Tensor, Tensor] // [B, H, T, d]
+      fresh.push({ k, v })
+      const mixed = F.attention(q, k, v, bias, config.headDim ** -0.5, cache.past?.[layer])
+      x = F.add(x, project(mergeHeads(mixed), `h.${layer}.attn.c_proj`))
+      const wide = F.gelu(project(norm(x, `h.${layer}.ln_2`), `h.${layer}.mlp.c_fc`), 'tanh')
+      x = F.add(x, project(wide, `h.${layer}.mlp.c_proj`))
+    }
+    const lastHidden = norm(x, 'ln_f')
+    return { lastHidden, hiddenStates: [...hiddenStates, lastHidden], fresh }
+  },
+
+  logits: (weights, config, hidden) => linear(hidden, weights(config.tied ? 'wte.weight' : 'lm_head.weight')),
+}

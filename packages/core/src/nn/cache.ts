@@ -1,0 +1,112 @@
+/**
+ * The KV cache inside a trace, and the masks and positions that follow from it.
+ *
+ * Two forms with one meaning. A *fixed* cache has its full capacity from the start and grows by declared aliases: the
+ * stepped plan replays one graph over it. A *growing* cache has exactly the rows written so far, by concatenation: the
+ * trajectory plan unrolls a whole rollout over it with static shapes.
+ *
+ * Prompts are left-padded, so that in every row the latent steps and the decoded tokens stand in the same columns. A row's
+ * first real slot is `start`; every mask and every position, latent steps included, is derived from it.
+ */
+
+import * as F from '../tensor/functional.ts'
+import type { Tensor } from '../tensor/graph.ts'
+import { constant } from '../tensor/trace.ts'
+
+/** Keys (after q/k-norm and rotation) and values of one layer: [B, KV, S, d] each. */
+export interface KeyValues {
+  readonly k: Tensor
+  readonly v: Tensor
+}
+
+export interface TracedCache {
+  /** Slots written so far: a number where it is known while tracing, an i32 scalar otherwise. */
+  readonly length: number | Tensor
+  /** Past rows per layer; none before the first append. A fixed cache also holds rows beyond `length`. */
+  readonly past: readonly KeyValues[] | undefined
+  /** First real slot of each row [B] i32. */
+  readonly start: Tensor
+  /** The cache with the first `count` of the given new rows written behind the old ones. */
+  append(fresh: readonly KeyValues[], count: number): TracedCache
+}
+
+const SEQUENCE = 2
+
+const firstRows = ({ k, v }: KeyValues, count: number): KeyValues => ({
+  k: F.narrow(k, SEQUENCE, 0, count),
+  v: F.narrow(v, SEQUENCE, 0, count),
+})
+
+/** A cache that holds exactly what was written. */
+export function growingCache(start: Tensor, past?: readonly KeyValues[]): TracedCache {
+  return {
+    length: past?.[0]?.k.shape[SEQUENCE] ?? 0,
+    past,
+    start,
+    append: (fresh, count) =>
+      growingCache(
+        start,
+        fresh.map((rows, layer) => {
+          const kept = firstRows(rows, count)
+          const before = past?.[layer]
+          if (!before) return kept
+          return { k: F.concat([before.k, kept.k], SEQUENCE), v: F.concat([before.v, kept.v], SEQUENCE) }
+        }),
+      ),
+  }
+}
+
+/** A cache of full capacity [B, KV, S, d] of which the first `length` slots count. `empty`: nothing to attend to yet. */
+export function fixedCache(
+  start: Tensor,
+  storage: readonly KeyValues[],
+  length: number | Tensor,
+  empty = false,
+): TracedCache & { readonly storage: readonly KeyValues[] } {
+  return {
+    length,
+    past: empty ? undefined : storage,
+    start,
+    storage,
+    append(fresh, count) {
+      const at = typeof length === 'number' ? constant(length, [], 'i32') : length
+      const written = storage.map((slots, layer) => {
+        const kept = firstRows(fresh[layer]!, count)
+        return { k: F.updateSlice(slots.k, kept.k, at, SEQUENCE), v: F.updateSlice(slots.v, kept.v, at, SEQUENCE) }
+      })
+      return fixedCache(start, written, typeof length === 'number' ? length + count : F.add(length, count))
+    },
+  }
+}
+
+/** Slot numbers of `rows` new rows: [T] i32. */
+function freshSlots(length: number | Tensor, rows: number): Tensor {
+  return F.add(F.iota(rows), typeof length === 'number' ? constant(length, [], 'i32') : length)
+}
+
+/** Position of each new row: real tokens before it, 0 on padding. [B, T] i32. */
+export function positionsOf(cache: TracedCache, rows: number): Tensor {
+  const start = F.reshape(cache.start, [cache.start.shape[0]!, 1])
+  return F.maximum(F.sub(F.reshape(freshSlots(cache.length, rows), [1, rows]), start), 0)
+}
+
+/** Smallest finite f32: a row without any visible key then averages its keys instead of turning NaN. */
+const MASKED = -3.4028234663852886e38
+
+/** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + T]. */
+export function attentionBias(cache: TracedCache, rows: number): Tensor {
+  const batch = cache.start.shape[0]!
+  const start = F.reshape(cache.start, [batch, 1, 1, 1])
+  const slots = freshSlots(cache.length, rows)
+  const columns = F.reshape(slots, [1, 1, 1, rows])
+  const causal = F.lessEqual(columns, F.reshape(slots, [1, 1, rows, 1])) // [1, 1, T, T]
+  const parts = [F.and(causal, F.lessEqual(start, columns))]
+  if (cache.past) {
+    const capacity = cache.past[0]!.k.shape[SEQUENCE]!
+    const past = F.reshape(F.iota(capacity), [1, 1, 1, capacity])
+    const written = F.less(past, typeof cache.length === 'number' ? constant(cache.length, [], 'i32') : cache.length)
+    const visible = F.and(written, F.lessEqual(start, past)) // [B, 1, 1, S]
+    parts.unshift(F.broadcastTo(visible, [batch, 1, rows, capacity]))
+  }
+  return F.where(F.concat(parts, 3), 0, MASKED)
+}

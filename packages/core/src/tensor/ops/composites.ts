@@ -1,0 +1,154 @@
+/**
+ * Composite operations: what decoders are made of, each with its decomposition into primitives (after MLX, where a fused
+ * operation is a kernel plus a fallback). A backend may name any of them in `ops` and run its own kernel.
+ */
+
+import { ShapeError } from '../../errors.ts'
+import * as F from '../functional.ts'
+import type { Tensor } from '../graph.ts'
+import type { Composite } from '../ops.ts'
+import type { TensorSpec } from '../types.ts'
+import { expectInputs, formatSpecs } from './rules.ts'
+
+const lastAxis = (x: TensorSpec): number => x.shape.length - 1
+
+function sameAsFirst(op: string, inputs: readonly TensorSpec[]): TensorSpec[] {
+  expectInputs(op, inputs, ['f32'])
+  if (inputs[0]!.shape.length === 0) throw new ShapeError('needs an axis', { where: op, actual: formatSpecs(inputs) })
+  return [inputs[0]!]
+}
+
+function normShape(op: string, inputs: readonly TensorSpec[], vectors: number): TensorSpec[] {
+  expectInputs(op, inputs, ['f32', ...new Array<'f32'>(vectors).fill('f32')])
+  const width = inputs[0]!.shape.at(-1)
+  if (inputs.slice(1).some(({ shape }) => shape.length !== 1 || shape[0] !== width)) {
+    throw new ShapeError('weight and bias must match the last axis', {
+      where: op,
+      expected: `f32[${width}]`,
+      actual: formatSpecs(inputs),
+    })
+  }
+  return [inputs[0]!]
+}
+
+const meanLast = (x: Tensor): Tensor => F.mean(x, [lastAxis(x)], true)
+
+/** Σ over all axes but the last: the gradient of a vector that was broadcast over rows. */
+const sumRows = (x: Tensor): Tensor => F.sumTo(x, [x.shape.at(-1)!])
+
+const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI)
+const CUBIC = 0.044715
+
+export const composites = {
+  stopGradient: {
+    infer(inputs) {
+      expectInputs('stopGradient', inputs, [undefined])
+      return [inputs[0]!]
+    },
+    gradient: 'none',
+    decompose: ([x]) => [x!],
+  } as Composite<'stopGradient'>,
+
+  softmax: {
+    infer: (inputs) => sameAsFirst('softmax', inputs),
+    gradient: ({ outputs: [y], upstream }) => {
+      const inner = F.reduceSum(F.mul(upstream, y!), [lastAxis(y!)], true)
+      return [F.mul(y!, F.sub(upstream, inner))]
+    },
+    decompose([x]) {
+      const shifted = F.exp(F.sub(x!, F.reduceMax(x!, [lastAxis(x!)], true)))
+      return [F.div(shifted, F.reduceSum(shifted, [lastAxis(x!)], true))]
+    },
+  } as Composite<'softmax'>,
+
+  logSoftmax: {
+    infer: (inputs) => sameAsFirst('logSoftmax', inputs),
+    gradient: ({ outputs: [y], upstream }) => {
+      const total = F.reduceSum(upstream, [lastAxis(y!)], true)
+      return [F.sub(upstream, F.mul(F.exp(y!), total))]
+    },
+    decompose([x]) {
+      const shifted = F.sub(x!, F.reduceMax(x!, [lastAxis(x!)], true))
+      return [F.sub(shifted, F.log(F.reduceSum(F.exp(shifted), [lastAxis(x!)], true)))]
+    },
+  } as Composite<'logSoftmax'>,
+
+  layerNorm: {
+    infer: (inputs) => normShape('layerNorm', inputs, 2),
+    // dx = (γg − mean(γg) − x̂·mean(γg·x̂)) / σ
+    gradient: ({ inputs: [x, weight], upstream, attributes: { epsilon } }) => {
+      const centred = F.sub(x!, meanLast(x!))
+      const deviation = F.sqrt(F.add(meanLast(F.mul(centred, centred)), epsilon))
+      const normal = F.div(centred, deviation)
+      const scaled = F.mul(upstream, weight!)
+      const along = F.mul(normal, meanLast(F.mul(scaled, normal)))
+      const gradient = F.div(F.sub(F.sub(scaled, meanLast(scaled)), along), deviation)
+      return [gradient, sumRows(F.mul(upstream, normal)), sumRows(upstream)]
+    },
+    decompose([x, weight, bias], { epsilon }) {
+      const centred = F.sub(x!, meanLast(x!))
+      const deviation = F.sqrt(F.add(meanLast(F.mul(centred, centred)), epsilon))
+      return [F.add(F.mul(F.div(centred, deviation), weight!), bias!)]
+    },
+  } as Composite<'layerNorm'>,
+
+  rmsNorm: {
+    infer: (inputs) => normShape('rmsNorm', inputs, 1),
+    // dx = (γg − x̂·mean(γg·x̂)) / r
+    gradient: ({ inputs: [x, weight], upstream, attributes: { epsilon } }) => {
+      const root = F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon))
+      const normal = F.div(x!, root)
+      const scaled = F.mul(upstream, weight!)
+      const gradient = F.div(F.sub(scaled, F.mul(normal, meanLast(F.mul(scaled, normal)))), root)
+      return [gradient, sumRows(F.mul(upstream, normal))]
+    },
+    decompose([x, weight], { epsilon }) {
+      return [F.mul(F.div(x!, F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon))), weight!)]
+    },
+  } as Composite<'rmsNorm'>,
+
+  gelu: {
+    infer: (inputs) => sameAsFirst('gelu', inputs),
+    gradient: 'decompose',
+    decompose([x], { approximate }) {
+      const half = F.mul(x!, 0.5)
+      if (approximate === 'none') return [F.mul(half, F.add(F.erf(F.mul(x!, Math.SQRT1_2)), 1))]
+      const cubed = F.mul(F.mul(x!, x!), x!)
+      return [F.mul(half, F.add(F.tanh(F.mul(F.add(x!, F.mul(cubed, CUBIC)), SQRT_2_OVER_PI)), 1))]
+    },
+  } as Composite<'gelu'>,
+
+  silu: {
+    infer: (inputs) => sameAsFirst('silu', inputs),
+    gradient: ({ inputs: [x], upstream }) => {
+      const gate = F.sigmoid(x!)
+      return [F.mul(upstream, F.mul(gate, F.add(F.mul(x!, F.sub(1, gate)), 1)))]
+    },
+    decompose: ([x]) => [F.mul(x!, F.sigmoid(x!))],
+  } as Composite<'silu'>,
+
+  crossEntropy: {
+    infer(inputs) {
+      expectInputs('crossEntropy', inputs, ['f32', 'i32'])
+      const [logits, labels] = inputs
+      if (logits!.shape.length !== 2 || labels!.shape.length !== 1 || labels!.shape[0] !== logits!.shape[0]) {
+        throw new ShapeError('operands do not fit', {
+          where: 'crossEntropy',
+          expected: 'logits [N, V] and labels [N]',
+          actual: formatSpecs(inputs),
+        })
+      }
+      return [{ shape: labels!.shape, dtype: 'f32' }]
+    },
+    // (softmax − onehot) per kept row
+    gradient: ({ inputs: [logits, labels], upstream }) => {
+      const kept = F.mul(upstream, F.cast(F.lessEqual(F.constantLike(labels!, 0), labels!), 'f32'))
+      const difference = F.sub(F.softmax(logits!), F.oneHot(labels!, logits!.shape[1]!))
+      return [F.mul(difference, F.reshape(kept, [kept.shape[0]!, 1])), undefined]
+    },
+    decompose([logits, labels]) {
+      const hot = F.oneHot(labels!, logits!.shape[1]!)
+      return [F.neg(F.reduceSum(F.mul(F.logSoftmax(logits!), hot), [1], false))]
+    },
+  } as Composite<'crossEntropy'>,
+}
