@@ -22,8 +22,9 @@ const rules: Rules = { ...elementwise, ...reductions, ...linear, ...layout, ...i
 /** Operations with a rule: all that core does not have to spell out. */
 export const nativeOps: ReadonlySet<OpName> = new Set(Object.keys(rules) as OpName[])
 
-/** Where the bytes of a weight lie: as they are, or packed for a low-bit product. */
+/** Where the bytes of a weight lie: as they are, in a file or in the model, or packed for a low-bit product. */
 export type WeightBytes =
+  | { readonly form: 'inline'; readonly bytes: Uint8Array }
   | { readonly form: 'plain'; readonly data: ExternalData }
   | {
       readonly form: 'packed'
@@ -128,10 +129,11 @@ class Conversion {
 
   private declareWeight(name: string, value: Tensor, use: WeightUse): void {
     const bytes = this.options.weight(name, use)
-    if (bytes.form === 'plain') {
+    if (bytes.form !== 'packed') {
       if (this.names.has(value)) return
       this.names.set(value, name)
-      this.model.externalInitializer(name, value.dtype, value.shape, bytes.data)
+      if (bytes.form === 'inline') this.model.initializer(name, value.dtype, value.shape, bytes.bytes)
+      else this.model.externalInitializer(name, value.dtype, value.shape, bytes.data)
       return
     }
     const { packed, scales, bits, block } = bytes
