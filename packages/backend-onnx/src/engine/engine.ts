@@ -7,7 +7,7 @@
  */
 
 import type { HostArray, HostTensor, TensorSpec } from '@afterthought/core'
-import { ArgumentError, BackendError, BackendUnavailableError, DisposedError, formatSpec } from '@afterthought/core'
+import { ArgumentError, BackendError, DisposedError, formatSpec } from '@afterthought/core'
 import type { InferenceSession, Tensor } from 'onnxruntime-common'
 import { strideOf } from '../appends.ts'
 import { ModelBuilder } from '../model.ts'
@@ -79,18 +79,16 @@ class LocalEngine implements Engine {
     })
   }
 
-  tryProvider(provider: Provider): Promise<void> {
+  tryProvider(provider: Provider): Promise<string | undefined> {
     return this.inOrder(async () => {
       const copied = await this.copySession({ shape: [1], dtype: 'f32' }, provider)
       try {
         const { y } = await copied.run({ x: new this.runtime.Tensor('float32', Float32Array.of(1), [1]) })
-        if (y!.data[0] !== 1) throw new Error('it computes wrong numbers')
+        return y!.data[0] === 1 ? undefined : 'it computes wrong numbers'
       } finally {
         await copied.release()
       }
-    }).catch((cause: Error) => {
-      throw new BackendUnavailableError(`the ${provider} provider does not start: ${firstLine(cause)}`, { cause })
-    })
+    }).catch(firstLine)
   }
 
   close(): Promise<void> {
@@ -202,7 +200,10 @@ function writeRows(target: Tensor, update: Tensor, start: number, axis: number, 
   for (let i = 0; i < count; i++) to.set(from.subarray(i * run, (i + 1) * run), i * toStep + start * row)
 }
 
-/** ONNX Runtime's messages may carry a stack of C++ frames below the sentence. */
+/** The sentence of a message, without the C++ place before it and the stack below. */
 function firstLine(cause: Error): string {
-  return cause.message.split('\n')[0]!.slice(0, 400)
+  return cause.message
+    .split('\n')[0]!
+    .replace(/^.*\bwas false\. /, '')
+    .slice(0, 400)
 }

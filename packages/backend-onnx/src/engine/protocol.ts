@@ -49,9 +49,22 @@ export interface Engine {
   compile(id: number, program: Program): Promise<void>
   run(request: RunRequest): Promise<void>
   release(id: number): Promise<void>
-  /** Runs a tiny model on `provider`. @throws BackendUnavailableError with the runtime's own reason */
-  tryProvider(provider: Provider): Promise<void>
+  /** Runs a tiny model on `provider`; why that failed, if it did, in the runtime's own words. */
+  tryProvider(provider: Provider): Promise<string | undefined>
   close(): Promise<void>
+}
+
+/** A call to an engine in another thread, numbered by the caller. */
+export interface Call {
+  readonly call: number
+  readonly method: keyof Engine
+  readonly operands: readonly unknown[]
+}
+
+export interface Reply {
+  readonly call: number
+  readonly value?: HostArray | string
+  readonly error?: PackedError
 }
 
 /** Names that ONNX Runtime's JavaScript tensors have for our element types. */
