@@ -13,7 +13,18 @@ export { eliminateDeadCode, optimize } from './compile/optimize.ts'
 export { printGraph } from './compile/print.ts'
 export { verify } from './compile/verify.ts'
 export * from './errors.ts'
-export * from './latent/options.ts'
+export type { RefinementOptions, ResidualOptions, SearchOptions } from './latent/options.ts'
+export type { ThoughtModels } from './latent/programs.ts'
+export { type Rollout, type RolloutOptions, type RolloutRow, type RolloutStep, rollout } from './latent/rollout.ts'
+export type { SamplingOptions } from './latent/sampling.ts'
+export {
+  describeThoughts,
+  type ReadingOptions,
+  readStates,
+  type StateReading,
+  type ThoughtRecord,
+  type TokenReading,
+} from './latent/trajectory.ts'
 export { KvCache } from './models/kv-cache.ts'
 export { type ForwardOptions, type ForwardOutputs, LanguageModel, loadModel } from './models/language-model.ts'
 export { reference } from './reference/backend.ts'

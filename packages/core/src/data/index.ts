@@ -29,8 +29,7 @@ export {
   hopDistances,
   type ProsqaQuestion,
   parseProsqaQuestion,
-  prosqaSymbolic,
-  type Task,
 } from './question.ts'
 export { Random, type RandomState } from './random.ts'
+export { type Task, type TaskPrompt, taskOf } from './task.ts'
 export { concepts, persons, prosqaTokens, prosqaWords, SYMBOL_COUNT } from './vocabulary.ts'

@@ -84,16 +84,6 @@ export interface EncodedQuestion {
   answerText(id: number): string
 }
 
-/** How questions of one kind become prompts, and tokens become answers. */
-export interface Task {
-  /** As in the `format` field of a model folder's latent_config.json. */
-  readonly name: string
-  encode(question: string): EncodedQuestion
-}
-
-/** The task of the symbolic ProsQA models. */
-export const prosqaSymbolic: Task = { name: 'prosqa-symbolic', encode: encodeProsqa }
-
 /**
  * Writes a question in the symbolic form.
  *

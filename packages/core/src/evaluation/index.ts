@@ -4,6 +4,7 @@
 
 export { exactMatch, extractAnswer, normalizeAnswer, numberOf, numericMatch } from './answers.ts'
 export { type Control, type ControllableSettings, controls, findControls, type ThoughtReplacement } from './controls.ts'
+export { type EvaluateOptions, type EvaluationSettings, evaluate, permuted } from './evaluate.ts'
 export {
   type Baseline,
   blindBaseline,

@@ -19,6 +19,7 @@ function row(name: string, right: readonly boolean[], extra: Partial<ItemRecord>
       correct,
       latents: 6,
       tokens: 1 + (index % 2),
+      ms: 10,
       ...extra,
     }),
   )

@@ -24,6 +24,8 @@ export interface ItemRecord {
   readonly latents: number
   /** Generated tokens. */
   readonly tokens: number
+  /** The question's share of its batch's time. */
+  readonly ms: number
   /** Whether the right one of two options had the higher log-probability. */
   readonly twoWay?: boolean
   /** Equality as numbers, for numeric data. */

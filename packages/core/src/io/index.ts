@@ -4,6 +4,7 @@ export type { DecoderConfig, FamilyName, RopeConfig, RopeScaling } from './confi
 export { parseConfig, ropeInverseFrequencies } from './config.ts'
 export type { FileSource } from './file-source.ts'
 export { blobSource, bytesSource } from './file-source.ts'
+export { type LatentConfig, loadLatentConfig } from './latent-config.ts'
 export type { ModelFolder } from './model-folder.ts'
 export { loadConfig, memoryFolder, sourceFolder } from './model-folder.ts'
 export { countParameters, expectedParameters, loadParameters } from './parameters.ts'

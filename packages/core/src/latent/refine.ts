@@ -99,6 +99,13 @@ function contrast(
   return { thought, references: probed.references, reading: probed.reading }
 }
 
+/** Rows that a slot writes to each reference's cache. */
+export function referenceGrowth(search: ResolvedSearch, first: boolean): number {
+  if (search.refContext === 'none') return 0
+  if (search.refStep === 'next' && search.refCommit === 'probe') return 1
+  return first ? 0 : 1
+}
+
 interface Probed {
   readonly reading: Reading
   /** Caches as the next slot shall find them. */

@@ -3,8 +3,7 @@
 import type { Backend, Buffer } from '../backend.ts'
 import { ArgumentError, CapacityError, DisposedError } from '../errors.ts'
 import type { DecoderConfig } from '../io/config.ts'
-import type { KeyValues, TracedCache } from '../nn/cache.ts'
-import { fixedCache } from '../nn/cache.ts'
+import { type FixedCache, fixedCache } from '../nn/cache.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { trace } from '../tensor/trace.ts'
 import type { TensorSpec } from '../tensor/types.ts'
@@ -26,8 +25,6 @@ export function cacheSpecs(
   }
   return specs
 }
-
-type FixedCache = TracedCache & { readonly storage: readonly KeyValues[] }
 
 /** The traced counterpart of a cache given as graph inputs. `empty`: nothing has been written yet. */
 export function tracedCache(

@@ -8,6 +8,7 @@ import type { Backend, Buffer, Parameter } from '../backend.ts'
 import { ExecutableCache } from '../compile/cache.ts'
 import { ArgumentError, CapacityError } from '../errors.ts'
 import type { DecoderConfig } from '../io/config.ts'
+import { type LatentConfig, loadLatentConfig } from '../io/latent-config.ts'
 import { loadConfig, type ModelFolder } from '../io/model-folder.ts'
 import { loadParameters } from '../io/parameters.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
@@ -47,6 +48,8 @@ export class LanguageModel {
   /** Canonical name → weight. */
   readonly parameters: ReadonlyMap<string, Parameter>
   readonly tokenizer: Tokenizer | undefined
+  /** What the checkpoint says of its latent steps, if anything. */
+  readonly latent: LatentConfig | undefined
   readonly programs: ProgramCache
 
   constructor(
@@ -55,12 +58,14 @@ export class LanguageModel {
     parameters: ReadonlyMap<string, Parameter>,
     backend: Backend,
     tokenizer?: Tokenizer,
+    latent?: LatentConfig,
   ) {
     this.id = id
     this.config = config
     this.parameters = parameters
     this.backend = backend
     this.tokenizer = tokenizer
+    this.latent = latent
     this.programs = new ExecutableCache(backend)
   }
 
@@ -227,5 +232,6 @@ export async function loadModel(
 ): Promise<LanguageModel> {
   const config = await loadConfig(folder)
   const parameters = await loadParameters(folder, config, options)
-  return new LanguageModel(folder.id, config, parameters, backend, await loadTokenizer(folder))
+  const latent = await loadLatentConfig(folder, config.vocabSize)
+  return new LanguageModel(folder.id, config, parameters, backend, await loadTokenizer(folder), latent)
 }

@@ -56,13 +56,18 @@ export function growingCache(start: Tensor, past?: readonly KeyValues[]): Traced
   }
 }
 
+/** A cache whose slots exist from the start. */
+export interface FixedCache extends TracedCache {
+  readonly storage: readonly KeyValues[]
+}
+
 /** A cache of full capacity [B, KV, S, d] of which the first `length` slots count. `empty`: nothing to attend to yet. */
 export function fixedCache(
   start: Tensor,
   storage: readonly KeyValues[],
   length: number | Tensor,
   empty = false,
-): TracedCache & { readonly storage: readonly KeyValues[] } {
+): FixedCache {
   return {
     length,
     past: empty ? undefined : storage,

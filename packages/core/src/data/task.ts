@@ -1,0 +1,92 @@
+/**
+ * Tasks: how questions of one kind become prompts of a model, and its tokens become answers.
+ */
+
+import { ConfigError } from '../errors.ts'
+import { extractAnswer } from '../evaluation/answers.ts'
+import type { LatentConfig } from '../io/latent-config.ts'
+import type { Tokenizer } from '../io/tokenizer.ts'
+import { type EncodedQuestion, encodeProsqa } from './question.ts'
+
+/** A question as a model reads it. */
+export interface TaskPrompt {
+  /** Up to the first thought, start markers included. */
+  readonly promptIds: readonly number[]
+  /** Fed after the thoughts, before the answer. */
+  readonly endIds: readonly number[]
+  /** The two options as single tokens, where the task has such: what two-way accuracy compares. */
+  readonly optionIds?: readonly [number, number]
+  /** The answer that generated tokens state. */
+  answer(ids: readonly number[]): string
+  /** How a token is written in a reading of a thought. */
+  tokenText(id: number): string
+  /** The question's graph, where it is a ProsQA question. */
+  readonly graph?: EncodedQuestion
+}
+
+export interface Task {
+  readonly name: string
+  /** The most tokens an answer takes. */
+  readonly tokens: number
+  /** Tokens that end an answer; default the model's. A task of one token takes whatever comes. */
+  readonly stopIds?: readonly number[]
+  /** @throws ArgumentError if the question is not of this kind */
+  encode(question: string): TaskPrompt
+}
+
+/** ProsQA in symbols; the answer is one token. */
+const prosqaSymbolic: Task = {
+  name: 'prosqa-symbolic',
+  tokens: 1,
+  stopIds: [],
+  encode(question) {
+    const graph = encodeProsqa(question)
+    return {
+      promptIds: graph.promptIds,
+      endIds: graph.endIds,
+      optionIds: graph.optionIds,
+      graph,
+      answer: (ids) => ids.map((id) => graph.answerText(id)).join(' '),
+      tokenText: (id) => graph.symbols[id] ?? graph.answerText(id),
+    }
+  },
+}
+
+/** Enough for a sentence; Coconut's limit for ProsQA (facebookresearch/coconut@27273cb). */
+const TEXT_TOKENS = 128
+
+/** Coconut's layout: the question and a line end, start marker, thoughts, end marker, then `### answer`. */
+function textTask(tokenizer: Tokenizer, config: LatentConfig | undefined): Task {
+  const { startIds = [], endIds = [], tokens = TEXT_TOKENS } = config ?? {}
+  return {
+    name: 'text',
+    tokens,
+    encode: (question) => ({
+      promptIds: [...tokenizer.encode(`${question}\n`), ...startIds],
+      endIds,
+      answer: (ids) => extractAnswer(tokenizer.decode(ids, { skipSpecial: true })),
+      tokenText: (id) => tokenizer.decode([id]),
+    }),
+  }
+}
+
+/**
+ * The task a model was made for, as its latent_config.json says; plain text for a model without one.
+ *
+ * @throws ConfigError if that takes a tokenizer and there is none
+ */
+export function taskOf(model: {
+  readonly id: string
+  readonly latent: LatentConfig | undefined
+  readonly tokenizer: Tokenizer | undefined
+}): Task {
+  if (model.latent?.format === 'prosqa-symbolic') return prosqaSymbolic
+  if (model.tokenizer === undefined) {
+    throw new ConfigError('the model cannot read text', {
+      where: model.id,
+      expected: 'a tokenizer.json, or a latent_config.json with a symbolic format',
+      hint: 'Give token ids instead',
+    })
+  }
+  return textTask(model.tokenizer, model.latent)
+}

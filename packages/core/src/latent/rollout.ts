@@ -1,0 +1,491 @@
+/**
+ * A rollout: prompt → T continuous thoughts, refined or replaced → answer. The verb everything else is built on.
+ *
+ * Rows of a batch are left-padded so that thoughts and tokens stand in the same columns; masks and positions follow from
+ * each row's first real column, in every step. A batch gives each row what it would get alone.
+ */
+
+import type { Buffer } from '../backend.ts'
+import { Random } from '../data/random.ts'
+import { ArgumentError, NumericError, throwIfAborted } from '../errors.ts'
+import type { KvCache } from '../models/kv-cache.ts'
+import type { HostArray, TensorSpec } from '../tensor/types.ts'
+import { type RefinementOptions, resolveRefinement } from './options.ts'
+import {
+  capacitiesOf,
+  hasPrevious,
+  needsNoise,
+  type RolloutPlan,
+  requireModels,
+  rolesOf,
+  stepProgram,
+  type ThoughtModels,
+  trajectoryProgram,
+} from './programs.ts'
+import { referenceGrowth } from './refine.ts'
+import { checkSampling, isGreedy, type SamplingOptions, sampleToken } from './sampling.ts'
+import type { SlotSource } from './thought-loop.ts'
+
+export interface RolloutOptions {
+  /** T: the number of thoughts, the same for every row. */
+  readonly latents: number
+  /** N: the most tokens to answer with. Default 1. */
+  readonly tokens?: number
+  /** Tokens fed after the thoughts (an end marker). Default none. */
+  readonly endIds?: readonly number[]
+  /** Tokens that end an answer, from the first one on; they are part of it. Default: the model's. */
+  readonly stopIds?: readonly number[]
+  readonly refinement?: RefinementOptions
+  /** Controls: what stands in the slots in place of the thoughts; vectors are [B, T, D]. */
+  readonly replace?: Exclude<SlotSource, 'own' | 'given'> | Float32Array
+  /** The model's latent marker: the vector of `replace: 'pause'`. Default the mean embedding. */
+  readonly pauseId?: number
+  /** Default greedy. */
+  readonly sampling?: SamplingOptions
+  /** Of sampling, noise and random directions. Default 0. */
+  readonly seed?: number
+  /** Random stream of each row, so that a question draws the same in any batch. Default its index. */
+  readonly streams?: readonly number[]
+  /** `trajectory`: one graph, read back once; greedy only. `stepped` (default): one program per step. */
+  readonly plan?: 'stepped' | 'trajectory'
+  /** Columns to pad prompts to, so that rollouts of several lengths share programs. Default the longest prompt. */
+  readonly promptLength?: number
+  /** Also return the logits of the first answer token. */
+  readonly answerLogits?: boolean
+  /** Also return candidates and the references' readings. */
+  readonly record?: boolean
+  readonly signal?: AbortSignal
+  /** Called after the prompt, each thought and each token (stepped plan), with the tokens so far. */
+  readonly onStep?: (step: RolloutStep) => void
+}
+
+export interface RolloutStep {
+  readonly kind: 'prompt' | 'thought' | 'token'
+  /** Thoughts or tokens so far. */
+  readonly count: number
+  /** The newest token of every row, for `token`; −1 where the row has ended. */
+  readonly tokens?: readonly number[]
+}
+
+/** What one row of a batch thought and said. */
+export interface RolloutRow {
+  /** As fed: T vectors [D]. */
+  readonly thoughts: readonly Float32Array[]
+  /** What the model proposed for each slot, before refinement: T vectors [D]. With `record`. */
+  readonly candidates?: readonly Float32Array[]
+  /** The references' states for each slot, where they were asked. With `record`. */
+  readonly good?: readonly Float32Array[]
+  readonly bad?: readonly Float32Array[]
+  /** Up to and with the stop token. */
+  readonly tokens: readonly number[]
+  readonly finish: 'eos' | 'length'
+  /** [V]. With `answerLogits`. */
+  readonly answerLogits?: Float32Array
+}
+
+export interface Rollout {
+  readonly rows: readonly RolloutRow[]
+  /** Milliseconds: prompt and thoughts up to the first token, and all tokens after it. One graph has no such border. */
+  readonly ms: { readonly prefill: number; readonly decode: number }
+}
+
+/**
+ * Runs a batch of prompts.
+ *
+ * @param prompts token ids per row, unpadded; start markers are part of them
+ * @throws ArgumentError, CapacityError for what the options or prompts ask; NumericError if a state is not finite;
+ *   AbortedError; BackendError
+ */
+export async function rollout(
+  models: ThoughtModels,
+  prompts: readonly (readonly number[])[],
+  options: RolloutOptions,
+): Promise<Rollout> {
+  const batch = prepare(models, prompts, options)
+  return options.plan === 'trajectory' ? runTrajectory(batch) : new SteppedRun(batch).run()
+}
+
+/** A rollout's static plan with its host data. */
+interface Batch {
+  readonly models: ThoughtModels
+  readonly options: RolloutOptions
+  readonly plan: RolloutPlan
+  /** Left-padded ids [B, S]. */
+  readonly ids: Int32Array
+  readonly starts: Int32Array
+  readonly stopIds: ReadonlySet<number>
+  /** [B, T, D] where the plan needs them. */
+  readonly noise: Float32Array | undefined
+  readonly given: Float32Array | undefined
+}
+
+function prepare(models: ThoughtModels, prompts: readonly (readonly number[])[], options: RolloutOptions): Batch {
+  const { latents, tokens = 1, endIds = [], replace, refinement = {} } = options
+  const { main } = models
+  checkCount('latents', latents, 0)
+  checkCount('tokens', tokens, 1)
+  if (options.sampling) checkSampling(options.sampling)
+  if (options.plan === 'trajectory' && !isGreedy(options.sampling)) {
+    throw new ArgumentError('a trajectory is greedy', { where: 'plan', hint: 'Sample with the stepped plan' })
+  }
+  const source: SlotSource = replace === undefined ? 'own' : typeof replace === 'string' ? replace : 'given'
+  const plan: RolloutPlan = {
+    loop: {
+      source: latents === 0 ? 'own' : source,
+      refinement: resolveRefinement(latents === 0 ? {} : refinement, main.config.width, prompts.length),
+      endIds: latents === 0 ? [] : endIds,
+      pauseId: options.pauseId,
+    },
+    batch: prompts.length,
+    promptLength: 0,
+    latents,
+    tokens,
+  }
+  requireModels(models, plan)
+  main.checkIds(endIds)
+  if (options.pauseId !== undefined) main.checkIds([options.pauseId])
+  const rows = latents === 0 ? prompts.map((prompt) => [...prompt, ...endIds]) : prompts
+  const padded = pad(models, rows, options.promptLength)
+  const sized = { ...plan, promptLength: padded.length }
+  const longest = Math.max(...rows.map((row) => row.length))
+  for (const role of rolesOf(sized)) models[role]!.checkPositions(longest + capacitiesOf(sized).main - padded.length)
+  return {
+    models,
+    options,
+    plan: sized,
+    ids: padded.ids,
+    starts: padded.starts,
+    stopIds: new Set(options.stopIds ?? main.config.eosIds),
+    noise: needsNoise(sized.loop) ? draws(sized, main.config.width, options) : undefined,
+    given: replace instanceof Float32Array ? checkGiven(replace, sized, main.config.width) : undefined,
+  }
+}
+
+function checkCount(where: string, value: number, least: number): void {
+  if (Number.isInteger(value) && value >= least && value <= 1_000_000) return
+  throw new ArgumentError('out of range', { where, expected: `a whole number from ${least} on`, actual: `${value}` })
+}
+
+function checkGiven(given: Float32Array, { batch, latents }: RolloutPlan, width: number): Float32Array {
+  if (given.length === batch * latents * width) return given
+  throw new ArgumentError('wrong number of values', {
+    where: 'replace',
+    expected: `[${batch}, ${latents}, ${width}]`,
+    actual: `${given.length} values`,
+  })
+}
+
+/** Left-pads the rows with 0, which is masked. */
+function pad(
+  { main }: ThoughtModels,
+  rows: readonly (readonly number[])[],
+  promptLength: number | undefined,
+): { ids: Int32Array; starts: Int32Array; length: number } {
+  if (rows.length === 0 || rows.some((row) => row.length === 0)) {
+    throw new ArgumentError('nothing to start from', {
+      where: 'prompts',
+      expected: 'at least one row, each with at least one token',
+      actual: `${rows.length} rows of ${rows.map((row) => row.length).join(', ')} tokens`,
+    })
+  }
+  const longest = Math.max(...rows.map((row) => row.length))
+  const length = promptLength ?? longest
+  if (length < longest) {
+    throw new ArgumentError('a prompt is longer than its padding', {
+      where: 'promptLength',
+      expected: `at least ${longest}`,
+      actual: `${length}`,
+    })
+  }
+  const ids = new Int32Array(rows.length * length)
+  rows.forEach((row, b) => {
+    main.checkIds(row)
+    ids.set(row, (b + 1) * length - row.length)
+  })
+  return { ids, starts: Int32Array.from(rows, (row) => length - row.length), length }
+}
+
+/** Standard normal draws [B, T, D], a stream per row. */
+function draws(plan: RolloutPlan, width: number, { seed = 0, streams }: RolloutOptions): Float32Array {
+  const perRow = plan.latents * width
+  const values = new Float32Array(plan.batch * perRow)
+  for (let b = 0; b < plan.batch; b++) {
+    const random = new Random(seed, streams?.[b] ?? b)
+    for (let i = 0; i < perRow; i++) values[b * perRow + i] = random.normal()
+  }
+  return values
+}
+
+/** The numbers of a refinement as buffers, where the plan has such inputs. */
+function coefficientTensors({ loop }: RolloutPlan): Record<string, TensorSpec & { data: HostArray }> {
+  if (loop.source !== 'own') return {}
+  const { residual, search } = loop.refinement
+  const scalar = (value: number): TensorSpec & { data: HostArray } => ({
+    shape: [],
+    dtype: 'f32',
+    data: Float32Array.of(value),
+  })
+  return { ...(residual && { alpha: scalar(residual.alpha) }), ...(search && { step: scalar(search.step) }) }
+}
+
+async function runTrajectory(batch: Batch): Promise<Rollout> {
+  const { models, options, plan } = batch
+  const { backend, config } = models.main
+  throwIfAborted(options.signal)
+  const program = await trajectoryProgram(models, plan, {
+    answerLogits: options.answerLogits ?? false,
+    record: options.record ?? false,
+  })
+  throwIfAborted(options.signal)
+  const started = performance.now()
+  const vectors: TensorSpec = { shape: [plan.batch, plan.latents, config.width], dtype: 'f32' }
+  const inputs: Record<string, Buffer> = {
+    ids: backend.upload({ shape: [plan.batch, plan.promptLength], dtype: 'i32', data: batch.ids }),
+    start: backend.upload({ shape: [plan.batch], dtype: 'i32', data: batch.starts }),
+    ...(batch.noise && { noise: backend.upload({ ...vectors, data: batch.noise }) }),
+    ...(batch.given && { given: backend.upload({ ...vectors, data: batch.given }) }),
+  }
+  for (const [name, tensor] of Object.entries(coefficientTensors(plan))) inputs[name] = backend.upload(tensor)
+  const outputs = await program.run(inputs)
+  const host: Record<string, HostArray> = {}
+  for (const [name, buffer] of Object.entries(outputs)) host[name] = await backend.download(buffer)
+  for (const buffer of [...Object.values(inputs), ...Object.values(outputs)]) buffer.dispose()
+  throwIfAborted(options.signal)
+  requireFinite(models.main.id, host.sound as Float32Array, host.thoughts as Float32Array | undefined)
+  const tokens = host.tokens as Int32Array
+  const rows = Array.from({ length: plan.batch }, (_, b): RolloutRow => {
+    const row = (name: string): Float32Array[] =>
+      vectorsOf(host[name] as Float32Array, b * plan.latents, plan.latents, config.width)
+    return {
+      thoughts: host.thoughts ? row('thoughts') : [],
+      ...(host.candidates && { candidates: row('candidates') }),
+      ...(host.good && { good: row('good'), bad: row('bad') }),
+      ...ended([...tokens.subarray(b * plan.tokens, (b + 1) * plan.tokens)], batch.stopIds),
+      ...(host.answerLogits && {
+        answerLogits: vectorsOf(host.answerLogits as Float32Array, b, 1, config.vocabSize)[0]!,
+      }),
+    }
+  })
+  return { rows, ms: { prefill: performance.now() - started, decode: 0 } }
+}
+
+/** Copies `count` vectors from the `first` on. */
+function vectorsOf(data: Float32Array, first: number, count: number, width: number): Float32Array[] {
+  return Array.from({ length: count }, (_, i) => data.slice((first + i) * width, (first + i + 1) * width))
+}
+
+/** Cuts a row behind its first stop token. */
+function ended(
+  tokens: readonly number[],
+  stopIds: ReadonlySet<number>,
+): { readonly tokens: readonly number[]; readonly finish: 'eos' | 'length' } {
+  const stop = tokens.findIndex((id) => stopIds.has(id))
+  return stop < 0 ? { tokens, finish: 'length' } : { tokens: tokens.slice(0, stop + 1), finish: 'eos' }
+}
+
+function requireFinite(where: string, ...values: readonly (Float32Array | undefined)[]): void {
+  if (values.every((array) => array?.every(Number.isFinite) ?? true)) return
+  throw new NumericError('the model computes NaN or infinity', {
+    where,
+    hint: 'Its weights are damaged, or a refinement step is far too large',
+  })
+}
+
+/** The stepped plan: a host loop that only enqueues, and reads a few bytes per token. */
+class SteppedRun {
+  private readonly batch: Batch
+  private readonly caches: Partial<Record<'main' | 'good' | 'bad', KvCache>> = {}
+  private readonly coefficients: Record<string, Buffer> = {}
+  private readonly start: Buffer
+  private readonly thoughts: Buffer[] = []
+  private readonly candidates: Buffer[] = []
+  private readonly good: Buffer[] = []
+  private readonly bad: Buffer[] = []
+
+  constructor(batch: Batch) {
+    this.batch = batch
+    const { models, plan, starts } = batch
+    const { backend } = models.main
+    const capacities = capacitiesOf(plan)
+    for (const role of rolesOf(plan)) {
+      const capacity = role === 'main' ? capacities.main : capacities.references
+      this.caches[role] = models[role]!.createCache(plan.batch, capacity, starts)
+    }
+    this.start = backend.upload({ shape: [plan.batch], dtype: 'i32', data: starts })
+    for (const [name, tensor] of Object.entries(coefficientTensors(plan)))
+      this.coefficients[name] = backend.upload(tensor)
+  }
+
+  async run(): Promise<Rollout> {
+    try {
+      return await this.steps()
+    } finally {
+      for (const cache of Object.values(this.caches)) cache.dispose()
+      for (const buffer of [this.start, ...Object.values(this.coefficients)]) buffer.dispose()
+      for (const buffer of [...this.thoughts, ...this.candidates, ...this.good, ...this.bad]) buffer.dispose()
+    }
+  }
+
+  private async steps(): Promise<Rollout> {
+    const { models, options, plan, ids } = this.batch
+    const { backend } = models.main
+    const started = performance.now()
+    const prompt = backend.upload({ shape: [plan.batch, plan.promptLength], dtype: 'i32', data: ids })
+    let state = await this.step('prompt', 0, { ids: prompt })
+    prompt.dispose()
+    options.onStep?.({ kind: 'prompt', count: plan.promptLength })
+    for (let slot = 1; slot <= plan.latents; slot++) {
+      state = await this.thought(slot, state)
+      options.onStep?.({ kind: 'thought', count: slot })
+    }
+    const { tokens, answerLogits, firstToken } = await this.answer(state)
+    const width = models.main.config.width
+    const [thoughts, candidates, good, bad] = await Promise.all(
+      [this.thoughts, this.candidates, this.good, this.bad].map((buffers) => this.vectors(buffers, width)),
+    )
+    requireFinite(models.main.id, ...thoughts!.flat())
+    const rows = tokens.map(
+      (row, b): RolloutRow => ({
+        thoughts: thoughts![b]!,
+        ...(options.record && plan.latents > 0 && { candidates: candidates![b]! }),
+        ...(options.record &&
+          good![b]!.length === plan.latents &&
+          plan.latents > 0 && { good: good![b]!, bad: bad![b]! }),
+        ...ended(row, this.batch.stopIds),
+        ...(answerLogits && { answerLogits: answerLogits[b]! }),
+      }),
+    )
+    const now = performance.now()
+    return { rows, ms: { prefill: firstToken - started, decode: now - firstToken } }
+  }
+
+  /** Runs one step; caches grow, all other outputs are returned. */
+  private async step(
+    kind: 'prompt' | 'thought' | 'last' | 'token',
+    slot: number,
+    given: Readonly<Record<string, Buffer>>,
+  ): Promise<Record<string, Buffer>> {
+    const { models, options, plan } = this.batch
+    throwIfAborted(options.signal)
+    const program = await stepProgram(models, plan, { kind, slot })
+    const inputs: Record<string, Buffer> = { start: this.start, ...given }
+    const roles = kind === 'token' ? (['main'] as const) : rolesOf(plan)
+    for (const role of roles) Object.assign(inputs, this.caches[role]!.inputs(role))
+    const lengths = kind === 'prompt' ? {} : this.lengths(roles.length > 1)
+    const outputs = await program.run({ ...inputs, ...lengths })
+    for (const buffer of Object.values(lengths)) buffer.dispose()
+    for (const role of roles) this.caches[role]!.advance(this.growth(kind, slot, role))
+    const written = new Set(Object.keys(inputs))
+    return Object.fromEntries(Object.entries(outputs).filter(([name]) => !written.has(name) || !/\.\d+$/.test(name)))
+  }
+
+  private lengths(references: boolean): Record<string, Buffer> {
+    const { backend } = this.batch.models.main
+    const scalar = (value: number): Buffer => backend.upload({ shape: [], dtype: 'i32', data: Int32Array.of(value) })
+    return {
+      'main.length': scalar(this.caches.main!.length),
+      ...(references && { 'references.length': scalar(this.caches.good!.length) }),
+    }
+  }
+
+  /** Rows that a step writes to a cache. */
+  private growth(kind: 'prompt' | 'thought' | 'last' | 'token', slot: number, role: 'main' | 'good' | 'bad'): number {
+    const { loop, promptLength } = this.batch.plan
+    if (kind === 'prompt') return promptLength
+    if (role !== 'main') return referenceGrowth(loop.refinement.search!, slot === 1)
+    return kind === 'last' ? 1 + loop.endIds.length : 1
+  }
+
+  private async thought(slot: number, state: Record<string, Buffer>): Promise<Record<string, Buffer>> {
+    const { plan, noise, given } = this.batch
+    const { candidate, goodState, badState } = state
+    const previous = slot === 1 ? state.previous : this.thoughts.at(-1)
+    const vectors: Record<string, Buffer> = {}
+    for (const [name, data] of Object.entries({ noise, given })) {
+      if (data) vectors[name] = this.slotVectors(data, slot)
+    }
+    const outputs = await this.step(slot === plan.latents ? 'last' : 'thought', slot, {
+      candidate: candidate!,
+      ...(hasPrevious(plan, slot) && { previous: previous! }),
+      ...(goodState && { goodState, badState: badState! }),
+      ...this.coefficients,
+      ...vectors,
+    })
+    for (const buffer of Object.values(vectors)) buffer.dispose()
+    for (const buffer of [goodState, badState, state.previous]) buffer?.dispose()
+    this.thoughts.push(outputs.thought!)
+    this.candidates.push(candidate!)
+    if (outputs.good) this.good.push(outputs.good)
+    if (outputs.bad) this.bad.push(outputs.bad)
+    return outputs
+  }
+
+  /** Vectors of one slot out of [B, T, D]: [B, D]. */
+  private slotVectors(data: Float32Array, slot: number): Buffer {
+    const { models, plan } = this.batch
+    const { width } = models.main.config
+    const values = new Float32Array(plan.batch * width)
+    for (let b = 0; b < plan.batch; b++) {
+      const from = (b * plan.latents + slot - 1) * width
+      values.set(data.subarray(from, from + width), b * width)
+    }
+    return models.main.backend.upload({ shape: [plan.batch, width], dtype: 'f32', data: values })
+  }
+
+  private async answer(
+    first: Record<string, Buffer>,
+  ): Promise<{ tokens: number[][]; answerLogits: Float32Array[] | undefined; firstToken: number }> {
+    const { models, options, plan, stopIds } = this.batch
+    const { backend, config, id } = models.main
+    const samplers = Array.from(
+      { length: plan.batch },
+      (_, b) => new Random(options.seed ?? 0, options.streams?.[b] ?? b),
+    )
+    const rows: number[][] = samplers.map(() => [])
+    const open = new Set(rows.keys())
+    let answerLogits: Float32Array[] | undefined
+    let firstToken = 0
+    let outputs = first
+    for (let count = 1; ; count++) {
+      const token = await this.choose(outputs, samplers)
+      requireFinite(id, (await backend.download(outputs.sound!)) as Float32Array)
+      if (count === 1) {
+        firstToken = performance.now()
+        if (options.answerLogits) {
+          const logits = (await backend.download(outputs.logits!)) as Float32Array
+          answerLogits = rows.map((_, b) => vectorsOf(logits, b, 1, config.vocabSize)[0]!)
+        }
+      }
+      for (const b of open) {
+        rows[b]!.push(token[b]!)
+        if (stopIds.has(token[b]!)) open.delete(b)
+      }
+      for (const name of ['token', 'logits', 'sound']) outputs[name]?.dispose()
+      const news = rows.map((row, b) => (row.length === count ? token[b]! : -1))
+      options.onStep?.({ kind: 'token', count, tokens: news })
+      if (count === plan.tokens || open.size === 0) return { tokens: rows, answerLogits, firstToken }
+      const fed = backend.upload({ shape: [plan.batch], dtype: 'i32', data: token })
+      outputs = await this.step('token', 0, { token: fed })
+      fed.dispose()
+    }
+  }
+
+  private async choose(outputs: Record<string, Buffer>, samplers: readonly Random[]): Promise<Int32Array> {
+    const { models, options } = this.batch
+    const { backend, config } = models.main
+    const { sampling } = options
+    if (!sampling || isGreedy(sampling)) return (await backend.download(outputs.token!)) as Int32Array
+    const logits = (await backend.download(outputs.logits!)) as Float32Array
+    return Int32Array.from(samplers, (random, b) =>
+      sampleToken(vectorsOf(logits, b, 1, config.vocabSize)[0]!, sampling, random),
+    )
+  }
+
+  /** Buffers [B, D] of the slots, read back: per row, one vector a slot. */
+  private async vectors(buffers: readonly Buffer[], width: number): Promise<Float32Array[][]> {
+    const { models, plan } = this.batch
+    const slots: Float32Array[] = []
+    for (const buffer of buffers) slots.push((await models.main.backend.download(buffer)) as Float32Array)
+    return Array.from({ length: plan.batch }, (_, b) => slots.map((data) => vectorsOf(data, b, 1, width)[0]!))
+  }
+}
