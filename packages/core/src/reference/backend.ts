@@ -10,7 +10,7 @@ import type { Graph, Tensor } from '../tensor/graph.ts'
 import type { Primitive } from '../tensor/ops.ts'
 import { operations, primitives } from '../tensor/ops.ts'
 import type { DType, HostArray, HostTensor, TensorSpec } from '../tensor/types.ts'
-import { formatSpec, sizeOf } from '../tensor/types.ts'
+import { dtypeOf, formatSpec, sizeOf } from '../tensor/types.ts'
 
 class HostBuffer implements Buffer {
   readonly shape: readonly number[]
@@ -163,30 +163,43 @@ async function bind(
   return bound
 }
 
+/** @throws ShapeError unless the array has the tensor's element type and fills its shape */
+function expectData(tensor: HostTensor): void {
+  const { data } = tensor
+  if (data.length === sizeOf(tensor.shape) && dtypeOf(data) === tensor.dtype) return
+  throw new ShapeError('the data does not fit its type', {
+    where: 'upload',
+    expected: formatSpec(tensor),
+    actual: `${data.length} elements of ${dtypeOf(data)}`,
+  })
+}
+
 /** An interpreter of the op table. Slow, exact, readable; needs nothing. */
 export function reference(): Backend {
   const store = new WeightStore()
+  let disposed = false
+  const expectAlive = (where: string): void => {
+    if (disposed) throw new DisposedError('the backend has been disposed of', { where })
+  }
   return {
     name: 'reference',
     ops: primitives,
     dtypes: new Set<DType>(['f32', 'i32', 'bool']),
     upload(tensor) {
-      if (tensor.data.length !== sizeOf(tensor.shape)) {
-        throw new ShapeError('data does not fill its shape', {
-          where: 'upload',
-          expected: formatSpec(tensor),
-          actual: `${tensor.data.length} elements`,
-        })
-      }
+      expectAlive('upload')
+      expectData(tensor)
       return new HostBuffer(tensor, tensor.data.slice())
     },
     async download(buffer) {
       return own(buffer, 'download').contents.slice()
     },
     async compile(graph, parameters) {
+      expectAlive('compile')
       const lowered = lower(graph, primitives)
       return new Interpreter(lowered, await bind(lowered, parameters, store))
     },
-    async dispose() {},
+    async dispose() {
+      disposed = true
+    },
   }
 }

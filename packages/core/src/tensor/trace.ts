@@ -10,7 +10,7 @@ import type { Attributes, OpName } from './attributes.ts'
 import type { Constant, Graph, Named, Node, Output, Tensor } from './graph.ts'
 import { operations } from './ops.ts'
 import type { DType, HostArray, Shape, TensorSpec } from './types.ts'
-import { allocate, formatSpec, sameShape, sizeOf } from './types.ts'
+import { allocate, dtypeOf, formatSpec, sizeOf } from './types.ts'
 
 /** A graph under construction. */
 export class GraphBuilder {
@@ -40,8 +40,8 @@ export class GraphBuilder {
   parameter(name: string, spec: TensorSpec): Tensor {
     const known = this.parameterByName.get(name)
     if (known) {
-      if (!sameShape(known.shape, spec.shape)) {
-        throw new GraphError('a parameter is declared with two shapes', {
+      if (formatSpec(known) !== formatSpec(spec)) {
+        throw new GraphError('a parameter is declared with two types', {
           where: name,
           expected: formatSpec(known),
           actual: formatSpec(spec),
@@ -151,14 +151,14 @@ export function trace(
     for (const [key, spec] of Object.entries(inputs)) values[key] = target.input(key, spec)
     const { outputs, aliases = {} } = body(values)
     for (const key of Object.keys(aliases)) {
-      if (!outputs[key]) throw new GraphError(`alias of an output that does not exist: '${key}'`, { where: name })
+      if (!Object.hasOwn(outputs, key))
+        throw new GraphError(`alias of an output that does not exist: '${key}'`, { where: name })
     }
     return target.finish(
       name,
-      Object.entries(outputs).map(([key, value]) => {
-        const alias = aliases[key]
-        return alias === undefined ? { name: key, value } : { name: key, value, alias }
-      }),
+      Object.entries(outputs).map(([key, value]) =>
+        Object.hasOwn(aliases, key) ? { name: key, value, alias: aliases[key]! } : { name: key, value },
+      ),
     )
   })
 }
@@ -181,7 +181,9 @@ export function constant(data: number | readonly number[] | HostArray, shape?: S
     array.set(data)
     return builder().constant(array, { shape: extents, dtype })
   }
-  const expected = data instanceof Float32Array ? 'f32' : data instanceof Int32Array ? 'i32' : 'bool'
-  if (expected !== dtype) throw new ArgumentError(`constant of ${dtype} given ${expected} data`)
+  const given = dtypeOf(data as HostArray)
+  if (given !== dtype) {
+    throw new ArgumentError('data of another type', { where: 'constant', expected: dtype, actual: given })
+  }
   return builder().constant(data as HostArray, { shape: extents, dtype })
 }

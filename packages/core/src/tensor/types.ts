@@ -64,6 +64,12 @@ export function allocate(dtype: DType, length: number): HostArray {
   return new Uint8Array(length)
 }
 
+/** The element type that `data` is host storage for. */
+export function dtypeOf(data: HostArray): DType {
+  if (data instanceof Float32Array) return 'f32'
+  return data instanceof Int32Array ? 'i32' : 'bool'
+}
+
 /** `f32[2,3]`: how a specification is written in error messages and printed graphs. */
 export function formatSpec(spec: TensorSpec): string {
   return `${spec.dtype}[${spec.shape.join(',')}]`

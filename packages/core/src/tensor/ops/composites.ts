@@ -147,8 +147,9 @@ export const composites = {
       return [F.mul(difference, F.reshape(kept, [kept.shape[0]!, 1])), undefined]
     },
     decompose([logits, labels]) {
-      const hot = F.oneHot(labels!, logits!.shape[1]!)
-      return [F.neg(F.reduceSum(F.mul(F.logSoftmax(logits!), hot), [1], false))]
+      // Chosen, not multiplied by a mask: a vocabulary entry ruled out by −∞ must not turn 0 · ∞ into NaN.
+      const hot = F.equal(F.reshape(labels!, [labels!.shape[0]!, 1]), F.iota(logits!.shape[1]!))
+      return [F.neg(F.reduceSum(F.where(hot, F.logSoftmax(logits!), 0), [1]))]
     },
   } as Composite<'crossEntropy'>,
 }
