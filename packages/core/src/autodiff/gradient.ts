@@ -15,7 +15,9 @@ import { formatSpec } from '../tensor/types.ts'
  * Gradients of a scalar with respect to `wrt`, in the open trace. Zero where the objective does not depend on a tensor.
  *
  * @param objective f32 scalar
- * @throws GraphError if the objective is not a scalar, or an operation without a gradient lies between
+ * Nothing flows through comparisons, indices and `stopGradient`.
+ *
+ * @throws GraphError if the objective is no f32 scalar, or one of `wrt` no f32 tensor of the trace
  */
 export function gradient(objective: Tensor, wrt: readonly Tensor[]): Tensor[] {
   if (objective.shape.length !== 0 || objective.dtype !== 'f32') {
@@ -25,6 +27,15 @@ export function gradient(objective: Tensor, wrt: readonly Tensor[]): Tensor[] {
       actual: formatSpec(objective),
       hint: 'Reduce the objective with reduceSum or mean first',
     })
+  }
+  for (const tensor of wrt) {
+    if (tensor.dtype !== 'f32' || !builder().owns(tensor)) {
+      throw new GraphError('cannot differentiate with respect to this tensor', {
+        where: 'gradient',
+        expected: 'an f32 tensor of the open trace',
+        actual: `${formatSpec(tensor)}${builder().owns(tensor) ? '' : ' of another trace'}`,
+      })
+    }
   }
   const walk = new BackwardWalk(wrt)
   walk.seed(objective, constant(1))

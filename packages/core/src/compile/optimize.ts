@@ -17,13 +17,21 @@ export function optimize(graph: Graph): Graph {
   return eliminateDeadCode(shareAndFold(graph))
 }
 
+/** Unlike JSON, tells −∞ from ∞ and −0 from 0. */
+function formatAttributes({ attributes }: Node): string {
+  const text = (value: unknown): string => (Object.is(value, -0) ? '-0' : `${value}`)
+  return Object.entries(attributes)
+    .map(([key, value]) => `${key}=${Array.isArray(value) ? value.map(text) : text(value)}`)
+    .join(';')
+}
+
 /** Common-subexpression elimination, constant folding and x + 0, x · 1 in one walk. */
 function shareAndFold(graph: Graph): Graph {
   const known = new Map<string, readonly Tensor[]>()
   return rewrite(graph, (node, inputs, target) => {
     const neutral = withoutNeutral(node, inputs, target)
     if (neutral) return [neutral]
-    const key = `${node.op}(${inputs.map((input) => input.id).join(',')})${JSON.stringify(node.attributes)}`
+    const key = `${node.op}(${inputs.map((input) => input.id).join(',')})${formatAttributes(node)}`
     const before = known.get(key)
     if (before) return before
     const outputs = fold(node, inputs, target) ?? target.apply(node.op, inputs, node.attributes as never)

@@ -2,7 +2,8 @@
  * Attributes of every operation: the static part of a node. The op table (`ops.ts`) is typed over this list, so an
  * operation without a shape rule, a gradient rule and a meaning does not compile.
  *
- * Granularity is ONNX's. Binary operations broadcast as NumPy does. Axes are never negative in a graph.
+ * Granularity is ONNX's. Binary operations broadcast as NumPy does. Axes are never negative in a graph. NaN and infinities
+ * follow IEEE 754 unless an operation says otherwise; overflow of i32 is undefined.
  */
 
 import type { DType, Shape } from './types.ts'
@@ -38,18 +39,21 @@ export interface Attributes {
   and: None
   or: None
   not: None
-  /** (condition bool, a, b): a where true, b elsewhere; all three broadcast. */
+  /** (condition bool, a, b): a where true, b elsewhere; all three broadcast. Nothing leaks from the other branch. */
   where: None
   /** bool → 0/1; f32 → i32 truncates towards zero; number → bool is "≠ 0". */
   cast: { readonly to: DType }
   // ── reductions ──
   /** Sum over `axes`; they stay with extent 1 if `keepDims`. */
   reduceSum: { readonly axes: readonly number[]; readonly keepDims: boolean }
-  /** Maximum over `axes`. NaN anywhere in a group gives NaN. */
+  /** Maximum over `axes`, which may not be empty of elements. NaN anywhere in a group gives NaN. */
   reduceMax: { readonly axes: readonly number[]; readonly keepDims: boolean }
-  /** Index of the first maximum along `axis`, which is dropped: f32 → i32. */
+  /** Index of the first maximum along `axis`, which is dropped: f32 → i32. Among NaN some index in range. */
   argmax: { readonly axis: number }
-  /** The `k` largest along the last axis, descending, ties by lower index: f32 → (f32 values, i32 indices). */
+  /**
+   * The `k` largest along the last axis, descending, ties by lower index: f32 → (f32 values, i32 indices). Among NaN some
+   * indices in range.
+   */
   topK: { readonly k: number }
   /** Running sum along `axis`, inclusive: f32 or i32. */
   cumsum: { readonly axis: number }
@@ -100,7 +104,8 @@ export interface Attributes {
   rotary: None
   /**
    * (q [B,H,T,hd], k [B,KV,T,hd], v [B,KV,T,hd], bias [B|1,1,T,S+T] [, pastK [B,KV,S,hd], pastV [B,KV,S,hd]])
-   * → [B,H,T,hd]. Softmax of q·[pastK;k]ᵀ·scale + bias over [pastV;v]; query head h reads key head ⌊h·KV/H⌋.
+   * → [B,H,T,hd]. Softmax of q·[pastK;k]ᵀ·scale + bias over [pastV;v]; query head h reads key head ⌊h·KV/H⌋. A row whose
+   * bias is the smallest finite number everywhere gives something finite.
    */
   attention: { readonly scale: number }
   /** (logits [N, V], labels i32 [N]) → [N]: −log softmax at the label; 0 where the label is negative. */

@@ -12,6 +12,15 @@ import { operations } from './ops.ts'
 import type { DType, HostArray, Shape, TensorSpec } from './types.ts'
 import { allocate, dtypeOf, formatSpec, sizeOf } from './types.ts'
 
+/** Equal constants up to this many elements are one value, so that what is computed from them is shared as well. */
+const SHARED_CONSTANT_LIMIT = 4096
+
+/** The bits of an array as text: −0 is not 0, NaN is itself. */
+function bitsOf(data: HostArray): string {
+  const words = data instanceof Float32Array ? new Uint32Array(data.buffer, data.byteOffset, data.length) : data
+  return words.join()
+}
+
 /** A graph under construction. */
 export class GraphBuilder {
   readonly inputs: Named[] = []
@@ -20,7 +29,7 @@ export class GraphBuilder {
   readonly nodes: Node[] = []
   private count = 0
   private readonly parameterByName = new Map<string, Tensor>()
-  private readonly scalars = new Map<string, Tensor>()
+  private readonly constantByContent = new Map<string, Tensor>()
   private readonly owned = new Set<Tensor>()
   private readonly constantData = new Map<Tensor, HostArray>()
 
@@ -56,20 +65,25 @@ export class GraphBuilder {
   }
 
   constant(data: HostArray, spec: TensorSpec): Tensor {
-    if (data.length !== sizeOf(spec.shape)) {
-      throw new GraphError('constant data does not fill its shape', {
+    if (data.length !== sizeOf(spec.shape) || dtypeOf(data) !== spec.dtype) {
+      throw new GraphError('constant data does not fit its type', {
         expected: `${sizeOf(spec.shape)} elements for ${formatSpec(spec)}`,
-        actual: `${data.length}`,
+        actual: `${data.length} of ${dtypeOf(data)}`,
       })
     }
-    const key = data.length === 1 ? `${spec.dtype}:${spec.shape.length}:${Object.is(data[0], -0) ? '-0' : data[0]}` : ''
-    const known = key && this.scalars.get(key)
+    const key = data.length <= SHARED_CONSTANT_LIMIT ? `${formatSpec(spec)}:${bitsOf(data)}` : ''
+    const known = this.constantByContent.get(key)
     if (known) return known
     const value = this.value(spec)
     this.constants.push({ value, data })
     this.constantData.set(value, data)
-    if (key) this.scalars.set(key, value)
+    if (key) this.constantByContent.set(key, value)
     return value
+  }
+
+  /** Whether `value` was made by this builder. */
+  owns(value: Tensor): boolean {
+    return this.owned.has(value)
   }
 
   /** Data of `value` if it is a constant of this graph. */

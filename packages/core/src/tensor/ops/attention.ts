@@ -73,8 +73,8 @@ export const attentionOps = {
     infer(inputs) {
       expectInputs('rotary', inputs, ['f32', 'f32', 'f32'])
       const [x, cos, sin] = inputs.map((spec) => spec.shape)
-      const half = [x![0], x![2], x![3]! / 2]
-      if (x!.length !== 4 || `${cos}` !== `${half}` || `${sin}` !== `${half}`) {
+      const half = [x![0], x![2], (x![3] ?? 0) / 2]
+      if (x!.length !== 4 || x![3]! % 2 !== 0 || `${cos}` !== `${half}` || `${sin}` !== `${half}`) {
         throw new ShapeError('operands do not fit', {
           where: 'rotary',
           expected: 'x [B,H,T,d], cos and sin [B,T,d/2]',
@@ -84,7 +84,20 @@ export const attentionOps = {
       return [inputs[0]!]
     },
     // A rotation's transpose is the rotation by the opposite angle.
-    gradient: ({ inputs: [, cos, sin], upstream }) => [F.rotary(upstream, cos!, F.neg(sin!)), undefined, undefined],
+    gradient: ({ inputs: [x, cos, sin], upstream }) => {
+      const half = x!.shape[3]! / 2
+      const halves = (value: Tensor): [Tensor, Tensor] => [
+        F.narrow(value, 3, 0, half),
+        F.narrow(value, 3, half, 2 * half),
+      ]
+      const [[x1, x2], [g1, g2]] = [halves(x!), halves(upstream)]
+      const overHeads = (value: Tensor): Tensor => F.reduceSum(value, [1])
+      return [
+        F.rotary(upstream, cos!, F.neg(sin!)),
+        overHeads(F.add(F.mul(g1, x1), F.mul(g2, x2))),
+        overHeads(F.sub(F.mul(g2, x1), F.mul(g1, x2))),
+      ]
+    },
     decompose([x, cos, sin]) {
       const half = x!.shape[3]! / 2
       const [first, second] = [F.narrow(x!, 3, 0, half), F.narrow(x!, 3, half, 2 * half)]

@@ -12,9 +12,16 @@ import { expectInputs, formatSpecs } from './rules.ts'
 
 const lastAxis = (x: TensorSpec): number => x.shape.length - 1
 
-function sameAsFirst(op: string, inputs: readonly TensorSpec[]): TensorSpec[] {
+function overLastAxis(op: string, inputs: readonly TensorSpec[]): TensorSpec[] {
   expectInputs(op, inputs, ['f32'])
-  if (inputs[0]!.shape.length === 0) throw new ShapeError('needs an axis', { where: op, actual: formatSpecs(inputs) })
+  if (!inputs[0]!.shape.at(-1)) {
+    throw new ShapeError('needs a last axis with elements', { where: op, actual: formatSpecs(inputs) })
+  }
+  return [inputs[0]!]
+}
+
+function sameShape(op: string, inputs: readonly TensorSpec[]): TensorSpec[] {
+  expectInputs(op, inputs, ['f32'])
   return [inputs[0]!]
 }
 
@@ -50,7 +57,7 @@ export const composites = {
   } as Composite<'stopGradient'>,
 
   softmax: {
-    infer: (inputs) => sameAsFirst('softmax', inputs),
+    infer: (inputs) => overLastAxis('softmax', inputs),
     gradient: ({ outputs: [y], upstream }) => {
       const inner = F.reduceSum(F.mul(upstream, y!), [lastAxis(y!)], true)
       return [F.mul(y!, F.sub(upstream, inner))]
@@ -62,7 +69,7 @@ export const composites = {
   } as Composite<'softmax'>,
 
   logSoftmax: {
-    infer: (inputs) => sameAsFirst('logSoftmax', inputs),
+    infer: (inputs) => overLastAxis('logSoftmax', inputs),
     gradient: ({ outputs: [y], upstream }) => {
       const total = F.reduceSum(upstream, [lastAxis(y!)], true)
       return [F.sub(upstream, F.mul(F.exp(y!), total))]
@@ -108,7 +115,7 @@ export const composites = {
   } as Composite<'rmsNorm'>,
 
   gelu: {
-    infer: (inputs) => sameAsFirst('gelu', inputs),
+    infer: (inputs) => sameShape('gelu', inputs),
     gradient: 'decompose',
     decompose([x], { approximate }) {
       const half = F.mul(x!, 0.5)
@@ -119,7 +126,7 @@ export const composites = {
   } as Composite<'gelu'>,
 
   silu: {
-    infer: (inputs) => sameAsFirst('silu', inputs),
+    infer: (inputs) => sameShape('silu', inputs),
     gradient: ({ inputs: [x], upstream }) => {
       const gate = F.sigmoid(x!)
       return [F.mul(upstream, F.mul(gate, F.add(F.mul(x!, F.sub(1, gate)), 1)))]

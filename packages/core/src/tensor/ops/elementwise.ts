@@ -148,7 +148,8 @@ export const elementwise: { readonly [Name in Elementwise]: Primitive<Name> } = 
   exp: unary('exp', exp, (_x, y, g) => F.mul(g, y)),
   log: unary('log', log, (x, _y, g) => F.div(g, x)),
   sqrt: unary('sqrt', sqrt, (_x, y, g) => F.div(g, F.mul(y, 2))),
-  abs: unary('abs', abs, (x, _y, g) => F.where(F.less(x, 0), F.neg(g), g)),
+  // At zero, where the slope is any number from −1 to 1, it is taken as 0.
+  abs: unary('abs', abs, (x, _y, g) => F.where(F.less(0, x), g, F.where(F.less(x, 0), F.neg(g), 0))),
   tanh: unary('tanh', tanh, (_x, y, g) => F.mul(g, F.sub(1, F.mul(y, y)))),
   sigmoid: unary('sigmoid', sigmoid, (_x, y, g) => F.mul(g, F.mul(y, F.sub(1, y)))),
   erf: unary('erf', erf, (x, _y, g) => F.mul(g, F.mul(F.exp(F.neg(F.mul(x, x))), TWO_OVER_SQRT_PI))),
@@ -160,7 +161,7 @@ export const elementwise: { readonly [Name in Elementwise]: Primitive<Name> } = 
   relu: unary(
     'relu',
     (x) => (x > 0 ? x : x < 0 ? 0 : x),
-    (x, _y, g) => F.where(F.less(0, x), g, F.mul(g, 0)),
+    (x, _y, g) => F.where(F.less(0, x), g, 0),
   ),
   sin: unary('sin', Math.sin, (x, _y, g) => F.mul(g, F.cos(x))),
   cos: unary('cos', Math.cos, (x, _y, g) => F.neg(F.mul(g, F.sin(x)))),
@@ -199,17 +200,11 @@ export const elementwise: { readonly [Name in Elementwise]: Primitive<Name> } = 
   // At a tie the whole gradient goes to the first operand.
   maximum: binary('maximum', numbers, same, Math.max, ({ inputs: [a, b], upstream }) => {
     const second = F.less(a!, b!)
-    return [
-      reduceTo(a!, F.where(second, F.mul(upstream, 0), upstream)),
-      reduceTo(b!, F.where(second, upstream, F.mul(upstream, 0))),
-    ]
+    return [reduceTo(a!, F.where(second, 0, upstream)), reduceTo(b!, F.where(second, upstream, 0))]
   }),
   minimum: binary('minimum', numbers, same, Math.min, ({ inputs: [a, b], upstream }) => {
     const second = F.less(b!, a!)
-    return [
-      reduceTo(a!, F.where(second, F.mul(upstream, 0), upstream)),
-      reduceTo(b!, F.where(second, upstream, F.mul(upstream, 0))),
-    ]
+    return [reduceTo(a!, F.where(second, 0, upstream)), reduceTo(b!, F.where(second, upstream, 0))]
   }),
 
   equal: binary('equal', numbers, toBool, (a, b) => (a === b ? 1 : 0), 'none'),
@@ -237,14 +232,11 @@ export const elementwise: { readonly [Name in Elementwise]: Primitive<Name> } = 
       const shape = broadcastShapes('where', condition.shape, broadcastShapes('where', a.shape, b.shape))
       return [{ shape, dtype: a.dtype }]
     },
-    gradient: ({ inputs: [condition, a, b], upstream }) => {
-      const zero = F.mul(upstream, 0)
-      return [
-        undefined,
-        reduceTo(a!, F.where(condition!, upstream, zero)),
-        reduceTo(b!, F.where(condition!, zero, upstream)),
-      ]
-    },
+    gradient: ({ inputs: [condition, a, b], upstream }) => [
+      undefined,
+      reduceTo(a!, F.where(condition!, upstream, 0)),
+      reduceTo(b!, F.where(condition!, 0, upstream)),
+    ],
     evaluate([condition, a, b], _attributes, [out]) {
       const result = allocate(out!.dtype, sizeOf(out!.shape))
       const strides = [condition!, a!, b!].map((operand) => broadcastStrides(operand.shape, out!.shape))

@@ -55,7 +55,7 @@ export const indexing = {
     },
     gradient: ({ inputs: [indices], upstream }) => [undefined, F.gather(upstream, indices!)],
     evaluate([indices, updates], { rows }, [out]) {
-      const width = sizeOf(out!.shape) / rows
+      const width = sizeOf(out!.shape.slice(1))
       const sums = new Float64Array(rows * width)
       indices!.data.forEach((index, i) => {
         checkIndex('scatterAdd', index, rows)
@@ -84,7 +84,14 @@ export const indexing = {
       }
       return [target!]
     },
-    gradient: 'none',
+    // What was overwritten has no influence any more; what was written is read back from where it stands.
+    gradient: ({ inputs: [target, update, start], upstream, attributes: { axis } }) => {
+      if (target!.dtype !== 'f32') return [undefined, undefined, undefined]
+      const kept = F.updateSlice(upstream, F.broadcastTo(F.constantLike(update!, 0), update!.shape), start!, axis)
+      const swap = target!.shape.map((_, i) => (i === 0 ? axis : i === axis ? 0 : i))
+      const rows = F.gather(F.transpose(upstream, swap), F.add(F.iota(update!.shape[axis]!), start!))
+      return [kept, F.transpose(rows, swap), undefined]
+    },
     evaluate([target, update, start], { axis }) {
       const at = start!.data[0]!
       checkIndex('updateSlice', at, target!.shape[axis]! - update!.shape[axis]! + 1)

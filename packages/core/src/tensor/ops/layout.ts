@@ -37,7 +37,8 @@ export const layout = {
   reshape: {
     infer(inputs, { shape }) {
       expectInputs('reshape', inputs, [undefined])
-      if (sizeOf(inputs[0]!.shape) !== sizeOf(shape)) {
+      const extents = shape.every((extent) => Number.isInteger(extent) && extent >= 0)
+      if (!extents || sizeOf(inputs[0]!.shape) !== sizeOf(shape)) {
         fail('reshape', 'element counts differ', `${sizeOf(inputs[0]!.shape)} elements`, `[${shape.join(',')}]`)
       }
       return [{ shape: [...shape], dtype: inputs[0]!.dtype }]
@@ -93,6 +94,7 @@ export const layout = {
       const fits =
         starts.length === shape.length &&
         ends.length === shape.length &&
+        [...starts, ...ends].every(Number.isInteger) &&
         shape.every((extent, i) => starts[i]! >= 0 && starts[i]! <= ends[i]! && ends[i]! <= extent)
       if (!fits) {
         fail(

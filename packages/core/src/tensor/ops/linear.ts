@@ -121,8 +121,7 @@ function flatGradient(
 ): [Tensor, Tensor] | undefined {
   if (transposeA || b.shape.length !== 2 || a.shape.length <= 2) return undefined
   const rowsOf = (tensor: Tensor): Tensor => {
-    const width = tensor.shape.at(-1)!
-    return F.reshape(tensor, [sizeOf(tensor.shape) / width, width])
+    return F.reshape(tensor, [sizeOf(tensor.shape.slice(0, -1)), tensor.shape.at(-1)!])
   }
   const [x, g] = [rowsOf(a), rowsOf(upstream)]
   const gradientB = transposeB ? F.matmul(g, x, { transposeA: true }) : F.matmul(x, g, { transposeA: true })

@@ -22,6 +22,13 @@ function reducedShape(op: string, input: TensorSpec, { axes, keepDims }: ReduceA
   return keepDims ? shape : shape.filter((_, axis) => !axes.includes(axis))
 }
 
+/** Nothing has no maximum. */
+function expectElements(op: string, input: TensorSpec, axes: readonly number[]): void {
+  if (axes.some((axis) => input.shape[axis] === 0)) {
+    throw new ShapeError('no elements to choose from', { where: op, actual: `${formatSpec(input)} over [${axes}]` })
+  }
+}
+
 const keptShape = (shape: Shape, axes: readonly number[]): number[] =>
   shape.map((extent, axis) => (axes.includes(axis) ? 1 : extent))
 
@@ -69,6 +76,7 @@ export const reductions = {
   reduceMax: {
     infer(inputs, attributes) {
       expectInputs('reduceMax', inputs, ['f32'])
+      expectElements('reduceMax', inputs[0]!, attributes.axes)
       return [{ shape: reducedShape('reduceMax', inputs[0]!, attributes), dtype: 'f32' }]
     },
     // Equal maxima share the gradient evenly.
@@ -84,6 +92,7 @@ export const reductions = {
     infer(inputs, { axis }) {
       expectInputs('argmax', inputs, ['f32'])
       expectAxis('argmax', axis, inputs[0]!.shape.length)
+      expectElements('argmax', inputs[0]!, [axis])
       return [{ shape: inputs[0]!.shape.filter((_, i) => i !== axis), dtype: 'i32' }]
     },
     gradient: 'none',
@@ -117,7 +126,12 @@ export const reductions = {
         { shape: kept, dtype: 'i32' },
       ]
     },
-    gradient: 'none',
+    // Of the values: each goes back to where it was taken from.
+    gradient: ({ inputs: [x], outputs: [, indices], upstream }) => {
+      const taken = F.oneHot(indices!, x!.shape[x!.shape.length - 1]!) // [..., k, D]
+      const rank = taken.shape.length
+      return [F.reduceSum(F.mul(taken, F.reshape(upstream, [...upstream.shape, 1])), [rank - 2])]
+    },
     evaluate([x], { k }, [out]) {
       const width = x!.shape[x!.shape.length - 1]!
       const rows = sizeOf(x!.shape) / width
