@@ -3,29 +3,33 @@
  * differences check their gradients on the reference backend, the conformance suite on all others.
  */
 
+import { gradient } from '../autodiff/gradient.ts'
 import type { OpName } from '../tensor/attributes.ts'
+import * as F from '../tensor/functional.ts'
+import type { Tensor } from '../tensor/graph.ts'
+import { builder, constant, trace } from '../tensor/trace.ts'
 import type { HostTensor, Shape } from '../tensor/types.ts'
 import { RandomTensors, tensorOf } from './tensors.ts'
-import type { OpCall } from './trial.ts'
+import type { OpCall, Program } from './trial.ts'
 import { call } from './trial.ts'
 
 const epsilon = 1e-5
 const index = (value: number): HostTensor => tensorOf([value], [], 'i32')
 
-/** Distinct values at least 0.15 apart, in random order: away from ties and from zero. */
-function spaced(random: RandomTensors, shape: Shape): HostTensor {
+/** Distinct values 0.2 apart around `centre`, in random order: away from ties, and from zero where the centre is 0.1. */
+function spaced(random: RandomTensors, shape: Shape, centre = 0.1): HostTensor {
   const drawn = random.uniform(shape, 0, 1)
   const order = [...drawn.data.keys()].sort((i, j) => drawn.data[i]! - drawn.data[j]!)
   const data = new Float32Array(order.length)
   order.forEach((slot, rank) => {
-    data[slot] = 0.2 * (rank - (order.length >> 1)) + 0.1
+    data[slot] = 0.2 * (rank - (order.length >> 1)) + centre
   })
   return { shape, dtype: 'f32', data }
 }
 
 function elementwise(random: RandomTensors): OpCall[] {
   const smooth: readonly OpName[] = ['neg', 'exp', 'tanh', 'sigmoid', 'erf', 'softplus', 'sin', 'cos']
-  const binary: readonly OpName[] = ['add', 'sub', 'mul', 'div', 'maximum', 'minimum']
+  const binary: readonly OpName[] = ['add', 'sub', 'mul', 'div']
   const pairs: readonly (readonly [Shape, Shape])[] = [
     [
       [2, 3],
@@ -42,6 +46,9 @@ function elementwise(random: RandomTensors): OpCall[] {
     ...(['log', 'sqrt'] as const).map((op) => call(op, [random.uniform([2, 3], 0.5, 2)], {})),
     ...(['abs', 'relu'] as const).map((op) => call(op, [spaced(random, [2, 3])], {})),
     ...binary.flatMap((op) => pairs.map(([a, b]) => call(op, [random.normal(a), random.uniform(b, 0.5, 1.5)], {}))),
+    ...(['maximum', 'minimum'] as const).flatMap((op) =>
+      pairs.map(([a, b]) => call(op, [spaced(random, a), spaced(random, b, 0)], {})),
+    ),
     call('where', [random.bools([2, 3]), random.normal([3]), random.normal([2, 1])], {}),
   ]
 }
@@ -117,4 +124,39 @@ function composites(random: RandomTensors): OpCall[] {
 export function differentiable(): OpCall[] {
   const random = new RandomTensors(95)
   return [elementwise, reductions, products, layout, composites].flatMap((chapter) => chapter(random))
+}
+
+/** What the objective weighs each element of a result with. */
+export function objectiveWeights(shape: Shape): HostTensor {
+  return new RandomTensors(96).normal(shape)
+}
+
+/**
+ * Gradients of Σ weight ⊙ first result with respect to every f32 operand: outputs named by the operand's number.
+ *
+ * @param apply how the operation is applied: as a node by default
+ */
+export function gradientProgram(
+  { op, operands, attributes }: OpCall,
+  apply: (inputs: readonly Tensor[]) => readonly Tensor[] = (inputs) =>
+    builder().apply(op, inputs, attributes as never),
+): Program {
+  const inputs = Object.fromEntries(operands.map((operand, i) => [`${i}`, operand]))
+  const graph = trace(`gradient of ${op}`, inputs, (values) => {
+    const given = operands.map((_, i) => values[`${i}`]!)
+    const [result] = apply(given)
+    const weights = objectiveWeights(result!.shape)
+    const weighted = F.mul(result!, constant(weights.data, weights.shape))
+    const objective = F.reduceSum(
+      weighted,
+      weighted.shape.map((_, axis) => axis),
+    )
+    const floats = given.flatMap(({ dtype }, i) => (dtype === 'f32' ? [i] : []))
+    const gradients = gradient(
+      objective,
+      floats.map((i) => given[i]!),
+    )
+    return { outputs: Object.fromEntries(floats.map((i, j) => [`${i}`, gradients[j]!])) }
+  })
+  return { graph, inputs, weights: {} }
 }

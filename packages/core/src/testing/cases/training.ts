@@ -4,12 +4,12 @@ import { gradient, valueAndGradient } from '../../autodiff/gradient.ts'
 import { reference } from '../../reference/backend.ts'
 import * as F from '../../tensor/functional.ts'
 import type { Graph, Tensor } from '../../tensor/graph.ts'
-import { builder, constant, trace } from '../../tensor/trace.ts'
+import { constant, trace } from '../../tensor/trace.ts'
 import type { HostTensor, TensorSpec } from '../../tensor/types.ts'
 import { ConformanceError } from '../compare.ts'
-import { differentiable } from '../differentiable.ts'
+import { differentiable, gradientProgram } from '../differentiable.ts'
 import { RandomTensors } from '../tensors.ts'
-import type { HostTensors, OpCall } from '../trial.ts'
+import type { HostTensors } from '../trial.ts'
 import { f32Tolerances, Trial } from '../trial.ts'
 import type { Case } from './case.ts'
 
@@ -137,31 +137,14 @@ async function train(trial: Trial, graph: Graph, state: HostTensors, data: HostT
   return losses
 }
 
-/** The gradient of Σ weight ⊙ op(operands) for every operand that has one. */
-function traceGradient(step: OpCall): Graph {
-  const operands = Object.fromEntries(step.operands.map((operand, i) => [`${i}`, operand]))
-  return trace(`gradient of ${step.op}`, operands, (inputs) => {
-    const values = step.operands.map((_, i) => inputs[`${i}`]!)
-    const [result] = builder().apply(step.op, values, step.attributes as never)
-    const weights = new RandomTensors(93).normal(result!.shape)
-    const weighted = F.mul(result!, constant(weights.data, weights.shape))
-    const objective = F.reduceSum(
-      weighted,
-      weighted.shape.map((_, axis) => axis),
-    )
-    const floats = values.filter(({ dtype }) => dtype === 'f32')
-    return { outputs: Object.fromEntries(gradient(objective, floats).map((value, i) => [`gradient ${i}`, value])) }
-  })
-}
-
 export const trainingCases: readonly Case[] = [
   ...[...new Set(differentiable().map(({ op }) => op))].map(
     (op): Case => ({
       name: `gradient: ${op}`,
       async run(trial) {
         for (const step of differentiable().filter((other) => other.op === op)) {
-          const operands = Object.fromEntries(step.operands.map((operand, i) => [`${i}`, operand]))
-          await trial.agree(traceGradient(step), 'model', operands)
+          const { graph, inputs } = gradientProgram(step)
+          await trial.agree(graph, 'model', inputs)
         }
       },
     }),
