@@ -29,6 +29,8 @@ export interface BackendSettings {
   readonly prepack: boolean
 }
 
+const arrays = { f32: Float32Array, i32: Int32Array, bool: Uint8Array } as const
+
 class EngineBuffer implements Buffer {
   readonly shape: readonly number[]
   readonly dtype: DType
@@ -69,15 +71,15 @@ export class OnnxBackend implements Backend {
 
   upload(tensor: HostTensor): Buffer {
     this.checkAlive()
-    if (tensor.data.length !== sizeOf(tensor.shape)) {
+    const { shape, dtype, data } = tensor
+    if (data.length !== sizeOf(shape) || !(data instanceof arrays[dtype])) {
       throw new ShapeError('data does not fill its shape', {
         where: 'upload',
-        expected: formatSpec(tensor),
-        actual: `${tensor.data.length} elements`,
+        expected: `${sizeOf(shape)} elements in ${arrays[dtype].name} for ${formatSpec(tensor)}`,
+        actual: `${data.length} in ${data.constructor.name}`,
       })
     }
     const buffer = this.buffer(tensor)
-    const { shape, dtype, data } = tensor
     // A failure shows where the buffer is used.
     this.engine.upload(buffer.id, { shape: [...shape], dtype, data: data.slice() }).catch(() => undefined)
     return buffer
@@ -96,7 +98,7 @@ export class OnnxBackend implements Backend {
     const bound = await this.weights.bind(plan.graph, parameters)
     const names = modelNames(plan.graph)
     const model = convert(plan.graph, {
-      target: { fusedMatMul: provider === 'cpu' },
+      target: { cpuOnly: provider === 'cpu' },
       inputName: (name) => names.inputs[name]!,
       outputName: (name) => names.outputs[name]!,
       weight: bound.weight,

@@ -8,7 +8,7 @@
 import { Message } from './proto.ts'
 
 /** Numbers of `TensorProto.DataType`. */
-export const dataTypes = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9 } as const
+export const dataTypes = { f32: 1, u8: 2, i32: 6, i64: 7, bool: 9, f64: 11 } as const
 export type DataType = keyof typeof dataTypes
 
 /** An extent, or the name of one that is known only at run time. */

@@ -15,7 +15,7 @@ const PLAIN = { transposeA: false, transposeB: false }
 
 /** a · bᵀ · scale */
 function scores(emit: Emitter, q: string, k: string, scale: number): string {
-  if (emit.target.fusedMatMul) return emit.microsoft('FusedMatMul', [q, k], { transB: int(1), alpha: float(scale) })
+  if (emit.target.cpuOnly) return emit.microsoft('FusedMatMul', [q, k], { transB: int(1), alpha: float(scale) })
   const transposed = emit.op('Transpose', [k], { perm: { ints: [0, 1, 3, 2] } })
   return emit.op('MatMul', [emit.op('Mul', [q, emit.scalar('f32', scale)]), transposed])
 }

@@ -116,7 +116,7 @@ class Conversion {
       const external = this.options.inputName(name)
       const wide = this.options.wideInputs?.has(name) ?? false
       this.model.input(external, wide ? 'i64' : value.dtype, this.dimensions(value))
-      this.names.set(value, wide ? this.emit.op('Cast', [external], { to: { int: 6 } }) : external)
+      this.names.set(value, wide ? this.emit.cast(external, 'i32') : external)
     }
   }
 

@@ -1,7 +1,6 @@
 /** Elementwise operations, comparisons, choice and casts: one ONNX operator each, nearly always. */
 
 import type { OpName } from '@afterthought/core'
-import { dataTypes, int } from '../model.ts'
 import type { Rule, Rules } from './emitter.ts'
 
 const same =
@@ -34,6 +33,6 @@ export const elementwise: Rules = {
   and: same('And'),
   or: same('Or'),
   not: same('Not'),
-  where: same('Where'),
-  cast: (emit, inputs, { attributes }) => emit.op('Cast', inputs, { to: int(dataTypes[attributes.to]) }),
+  where: (emit, [condition, a, b], { outputs }) => emit.where(condition!, a!, b!, outputs[0]!.dtype),
+  cast: (emit, [x], { attributes }) => emit.cast(x!, attributes.to),
 }

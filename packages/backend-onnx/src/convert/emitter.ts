@@ -5,14 +5,15 @@
  * constant, because an exported graph may have a batch extent that is known only at run time.
  */
 
-import type { Node, OpName, Shape, Tensor } from '@afterthought/core'
+import type { DType, Node, OpName, Shape, Tensor } from '@afterthought/core'
 import { GraphError } from '@afterthought/core'
 import type { Attribute, DataType, ModelBuilder } from '../model.ts'
+import { dataTypes } from '../model.ts'
 
 /** What the graph is written for. */
 export interface Target {
-  /** `com.microsoft` operators without a kernel outside the CPU provider, where they save a copy. */
-  readonly fusedMatMul: boolean
+  /** Operators and element types that only the CPU provider has may be used, where they save a copy or add precision. */
+  readonly cpuOnly: boolean
   /** Name of a run-time extent, the number that stands for it in the graph, and the input to read it from. */
   readonly batch?: { readonly name: string; readonly extent: number; readonly input: string }
 }
@@ -67,6 +68,18 @@ export class Emitter {
   /** One of ONNX Runtime's own operators, with one output. */
   microsoft(name: string, inputs: readonly string[], attributes: Attributes = {}): string {
     return this.model.node(name, inputs, 1, { attributes, domain: 'com.microsoft' })[0]!
+  }
+
+  cast(value: string, to: DataType): string {
+    return this.op('Cast', [value], { to: { int: dataTypes[to] } })
+  }
+
+  /** `a` where `condition` is true, `b` elsewhere. */
+  where(condition: string, a: string, b: string, type: DType): string {
+    if (type !== 'bool') return this.op('Where', [condition, a, b])
+    // There is no kernel for booleans.
+    const [kept, other] = [this.op('And', [condition, a]), this.op('And', [this.op('Not', [condition]), b])]
+    return this.op('Or', [kept, other])
   }
 
   isParameter(tensor: Tensor): boolean {

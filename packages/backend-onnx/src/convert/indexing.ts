@@ -1,6 +1,6 @@
 /** Reading and writing by index. */
 
-import { dataTypes, int, string } from '../model.ts'
+import { int, string } from '../model.ts'
 import { bytesOf, type Rules } from './emitter.ts'
 
 export const indexing: Rules = {
@@ -13,7 +13,7 @@ export const indexing: Rules = {
     const count = inputs[0]!.shape.reduce((product, extent) => product * extent, 1)
     const zero = emit.constant('f32 zero', 'f32', [1], () => bytesOf(Float32Array.of(0)))
     const zeros = emit.op('Expand', [zero, emit.runtimeShape(outputs[0]!.shape)])
-    const wide = emit.op('Cast', [indices!], { to: int(dataTypes.i64) })
+    const wide = emit.cast(indices!, 'i64')
     const tuples = emit.op('Reshape', [wide, emit.shape([count, 1])])
     const flat = emit.op('Reshape', [updates!, emit.shape([count, ...outputs[0]!.shape.slice(1)])])
     emit.refuseDynamic('scatterAdd', [rows], [0])
@@ -22,7 +22,7 @@ export const indexing: Rules = {
 
   /**
    * Every slot either takes a row of the update or keeps its own: static shapes, any start. Appending to a cache that is
-   * an input of the graph does not come here, see `aliases.ts`.
+   * an input of the graph does not come here, see `appends.ts`.
    */
   updateSlice: (emit, [target, update, start], { attributes: { axis }, inputs }) => {
     const [slots, rows] = [inputs[0]!.shape[axis]!, inputs[1]!.shape[axis]!]
@@ -34,8 +34,9 @@ export const indexing: Rules = {
     ])
     const aligned = inputs[0]!.shape.map((_, i) => (i === axis ? slots : 1))
     const mask = emit.op('Reshape', [inside, emit.ints(aligned)])
-    if (rows === 1) return emit.op('Where', [mask, update!, target!])
+    const choose = (from: string): string => emit.where(mask, from, target!, inputs[0]!.dtype)
+    if (rows === 1) return choose(update!)
     const clamped = emit.op('Min', [emit.op('Max', [row, emit.scalar('i32', 0)]), emit.scalar('i32', rows - 1)])
-    return emit.op('Where', [mask, emit.op('Gather', [update!, clamped], { axis: int(axis) }), target!])
+    return choose(emit.op('Gather', [update!, clamped], { axis: int(axis) }))
   },
 }

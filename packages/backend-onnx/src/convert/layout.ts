@@ -1,6 +1,5 @@
 /** Operations that move elements without computing. */
 
-import { GraphError } from '@afterthought/core'
 import { int, ints } from '../model.ts'
 import type { Rules } from './emitter.ts'
 
@@ -30,9 +29,10 @@ export const layout: Rules = {
   pad: (emit, [x], { attributes: { before, after, value }, inputs }) => {
     const { shape, dtype } = inputs[0]!
     const padded = shape.flatMap((_, axis) => (before[axis]! + after[axis]! > 0 ? [axis] : []))
+    if (padded.length === 0) return emit.op('Identity', [x!])
     emit.refuseDynamic('pad', shape, padded)
     const counts = emit.ints([...before, ...after])
-    if (dtype === 'bool') throw new GraphError('cannot pad booleans', { where: 'pad', hint: 'Cast to i32 first' })
-    return emit.op('Pad', [x!, counts, emit.scalar(dtype, value)])
+    if (dtype !== 'bool') return emit.op('Pad', [x!, counts, emit.scalar(dtype, value)])
+    return emit.cast(emit.op('Pad', [emit.cast(x!, 'i32'), counts, emit.scalar('i32', Number(value !== 0))]), 'bool')
   },
 }

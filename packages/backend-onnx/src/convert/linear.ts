@@ -74,7 +74,7 @@ export function product(
   { transposeA, transposeB }: { readonly transposeA: boolean; readonly transposeB: boolean },
 ): string {
   if (!transposeA && !transposeB) return emit.op('MatMul', [a, b])
-  if (emit.target.fusedMatMul) {
+  if (emit.target.cpuOnly) {
     const attributes = { transA: int(Number(transposeA)), transB: int(Number(transposeB)) }
     return emit.microsoft('FusedMatMul', [a, b], attributes)
   }

@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { constants, rmSync } from 'node:fs'
 import { access, mkdir, mkdtemp, rm, stat } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
-import { join, parse, relative, sep } from 'node:path'
+import { isAbsolute, join, parse, relative, sep } from 'node:path'
 import { FileError } from '@afterthought/core'
 import { writeFileAtomically } from '@afterthought/core/files'
 
@@ -76,7 +76,7 @@ export class WeightCache {
 
   /** Remembers something about `identity`, if the cache can be written. */
   async note(identity: string): Promise<void> {
-    if (!isLasting(identity) || !(await this.isUsable())) return
+    if (!(await this.isUsable())) return
     await writeFileAtomically(this.notePath(identity), '').catch(() => undefined)
   }
 
@@ -113,9 +113,9 @@ export class WeightCache {
   }
 }
 
-/** Whether `identity` means the same in another process. */
+/** Whether `identity` means the same in another process: it starts with the path of a file. */
 function isLasting(identity: string): boolean {
-  return !identity.includes('memory:')
+  return isAbsolute(identity)
 }
 
 function digest(text: string): string {

@@ -10,7 +10,7 @@ import { open } from 'node:fs/promises'
 import { FileError, NumericError, type Parameter } from '@afterthought/core'
 import type { WeightCache } from './cache.ts'
 
-export const CHECK_FIRST = 64 * 2 ** 20
+export const CHECK_FIRST: number = 64 * 2 ** 20
 
 const CHUNK = 2 ** 20
 const EXPONENT = 0x7f800000
