@@ -25,7 +25,10 @@ function unary<Name extends OpName>(
     },
     gradient: ({ inputs, outputs, upstream }) => [gradient(inputs[0]!, outputs[0]!, upstream)],
     evaluate([x]) {
-      return [Float32Array.from(x!.data as Float32Array, f)]
+      const data = x!.data as Float32Array
+      const result = new Float32Array(data.length)
+      for (let i = 0; i < data.length; i++) result[i] = f(data[i]!)
+      return [result]
     },
   }
 }
