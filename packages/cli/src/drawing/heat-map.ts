@@ -19,7 +19,7 @@ export interface Grid {
 }
 
 const CELL = { width: 64, height: 46 }
-const MARGIN = { left: 62, top: 84, right: 16, bottom: 58 }
+const MARGIN = { left: 62, top: 90, right: 16, bottom: 58 }
 
 /** The grid as a file of its own. */
 export function heatMapSvg(grid: Grid): string {
@@ -46,8 +46,8 @@ function heatMap(grid: Grid): Drawing {
     elements: [
       label(16, 28, title, { class: 'strong' }),
       label(16, 47, `of ${n} questions`, { class: 'muted small' }),
-      label(MARGIN.left + inner.width / 2, 66, 'step s', { class: 'muted small', 'text-anchor': 'middle' }),
-      label(MARGIN.left - 10, 76, 'α', { class: 'muted small', 'text-anchor': 'end' }),
+      label(MARGIN.left + inner.width / 2, 64, 'step s', { class: 'muted small', 'text-anchor': 'middle' }),
+      label(MARGIN.left - 10, MARGIN.top - 8, 'α', { class: 'muted small', 'text-anchor': 'end' }),
       moved(MARGIN.left, MARGIN.top, [...rows, ...columns, ...cells]),
       moved(MARGIN.left, MARGIN.top + inner.height + 22, legend()),
     ],
