@@ -14,23 +14,25 @@ import type { Output } from './output.ts'
 export type ModelValues = Values<typeof modelOptions>
 
 /** The trio that comes with the package, and its early sibling. `./prosqa` names a folder of that name instead. */
-export const embeddedModels = {
+export const embeddedModels: Readonly<Record<EmbeddedModel, string>> = {
   prosqa: 'main',
   'prosqa-early': 'main-early',
   'prosqa-good': 'good',
   'prosqa-bad': 'bad',
-} as const satisfies Record<string, string>
+}
+
+export type EmbeddedModel = 'prosqa' | 'prosqa-early' | 'prosqa-good' | 'prosqa-bad'
 
 const DEFAULT_MODEL = 'prosqa'
 
 /** The models that take part in thinking; their references are the embedded ones unless others are named. */
 const thinkers: readonly string[] = ['prosqa', 'prosqa-early']
 
-export function embeddedFolder(name: keyof typeof embeddedModels): string {
+export function embeddedFolder(name: EmbeddedModel): string {
   return asset(`models/prosqa/${embeddedModels[name]}`)
 }
 
-const isEmbedded = (name: string): name is keyof typeof embeddedModels => Object.hasOwn(embeddedModels, name)
+const isEmbedded = (name: string): name is EmbeddedModel => Object.hasOwn(embeddedModels, name)
 
 /**
  * The folder of an embedded model, of a path, or of a hub name (downloaded unless HF_HUB_OFFLINE is set).

@@ -11,14 +11,17 @@ export interface Column {
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-  { title = (text: string): string => text, indent = '' } = {},
+  paintTitle: (line: string) => string = (line) => line,
 ): string {
   const widths = columns.map((column, i) =>
     Math.max(...[column.title, ...rows.map((row) => row[i] ?? '')].map(widthOf)),
   )
   const line = (cells: readonly string[]): string =>
-    (indent + columns.map(({ align }, i) => pad(cells[i] ?? '', widths[i]!, align)).join('  ')).trimEnd()
-  return [title(line(columns.map((column) => column.title))), ...rows.map(line)].join('\n')
+    columns
+      .map(({ align }, i) => pad(cells[i] ?? '', widths[i]!, align))
+      .join('  ')
+      .trimEnd()
+  return [paintTitle(line(columns.map((column) => column.title))), ...rows.map(line)].join('\n')
 }
 
 function pad(cell: string, width: number, align: 'left' | 'right' = 'left'): string {

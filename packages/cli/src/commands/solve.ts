@@ -85,7 +85,7 @@ export function formatProcess(
   const cells = shown === columns ? lines : lines.map(([t, norm, step, , ...rest]) => [t!, norm!, step!, ...rest])
   const legend = frontiers ? colors.dim('● exactly t facts away from the person') : ''
   return [
-    ...(thoughts.length > 0 ? [formatTable(shown, cells, { title: colors.dim }), legend, ''] : []),
+    ...(thoughts.length > 0 ? [formatTable(shown, cells, colors.dim), legend, ''] : []),
     colors.bold(answer === '' ? '(no answer)' : answer),
   ]
     .filter((line, i, all) => line !== '' || all[i - 1] !== '')
