@@ -1,4 +1,6 @@
 import { defineConfig } from 'tsup'
 import { packageBuild } from '../../tsup.shared.ts'
 
-export default defineConfig(packageBuild({ index: 'src/index.ts', model: 'src/model.ts' }))
+export default defineConfig(
+  packageBuild({ index: 'src/index.ts', model: 'src/model.ts', worker: 'src/engine/worker.ts' }),
+)
