@@ -6,7 +6,7 @@
 import type { RefinementOptions, SearchOptions } from '@afterthought/core'
 import type { EvaluationSettings, ThoughtReplacement } from '@afterthought/core/evaluation'
 import type { Values } from './arguments.ts'
-import type { refinementOptions, thoughtOptions } from './options.ts'
+import { refinementOptions, type thoughtOptions } from './options.ts'
 import { UsageError } from './usage-error.ts'
 
 export type RefinementValues = Values<typeof refinementOptions>
@@ -60,6 +60,41 @@ export function readRefinement(values: RefinementValues): RefinementOptions | un
     ...(control === 'random-direction' && { control: 'randomDirection' }),
     ...(control === 'swap-references' && { control: 'swapReferences' }),
   }
+}
+
+export type Preset = 'plain' | 'residual' | 'contrastive' | 'both'
+
+/** Strengths of a preset that the options do not name. Neither is recommended: choose them on validation data. */
+const PRESET = { alpha: 0.1, step: 0.25 } as const
+
+/**
+ * The settings of a named row: what the options say, as far as it concerns the row.
+ *
+ * @throws UsageError
+ */
+export function presetSettings(
+  preset: Preset,
+  values: RefinementValues & ThoughtValues,
+  defaultLatents: number,
+): Settings {
+  const residual = preset === 'residual' || preset === 'both'
+  const search = preset === 'contrastive' || preset === 'both'
+  const sized = values.step !== undefined || values.eta !== undefined || values.lambda !== undefined
+  const concerns = (name: string): boolean =>
+    name === 'alpha' || name === 'first'
+      ? residual
+      : name === 'order' || name === 'apply-at'
+        ? residual || search
+        : !(name in refinementOptions) || search
+  const kept = Object.fromEntries(Object.entries(values).filter(([name]) => concerns(name))) as typeof values
+  return readSettings(
+    {
+      ...kept,
+      ...(residual && { alpha: values.alpha ?? PRESET.alpha }),
+      ...(search && !sized && { step: PRESET.step }),
+    },
+    defaultLatents,
+  )
 }
 
 const reductions = { 'per-vector': 'perVector', 'batch-mean': 'batchMean', sum: 'sum' } as const
