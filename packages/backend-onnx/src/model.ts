@@ -39,8 +39,8 @@ export interface ExternalData {
   readonly byteLength: number
 }
 
-const IR_VERSION = 10
-const OPSET = 20
+export const IR_VERSION: number = 10
+export const OPSET: number = 20
 const DATA_EXTERNAL = 1
 
 /** An omitted optional input. */

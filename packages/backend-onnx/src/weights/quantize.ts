@@ -7,7 +7,12 @@
  * element. K is filled up to whole blocks with zeros.
  */
 
+import type { Shape } from '@afterthought/core'
+
 export type Bits = 4 | 8
+
+/** Elements that share a scale. */
+const BLOCK = 32
 
 export interface QuantizedLayout {
   readonly bits: Bits
@@ -16,34 +21,34 @@ export interface QuantizedLayout {
   readonly columns: number
   /** K: the axis that is summed over. */
   readonly inner: number
+  /** Whether the weight is stored as [N, K], else [K, N]. */
+  readonly transposed: boolean
   readonly blocks: number
   readonly packedBytes: number
   readonly scaleBytes: number
+  /** Codes, then scales. */
+  readonly totalBytes: number
 }
 
-export function quantizedLayout(columns: number, inner: number, bits: Bits, block: number): QuantizedLayout {
-  const blocks = Math.ceil(inner / block)
-  const packedBytes = (columns * blocks * block * bits) / 8
-  return { bits, block, columns, inner, blocks, packedBytes, scaleBytes: columns * blocks * 4 }
+export function quantizedLayoutOf(shape: Shape, transposed: boolean, bits: Bits): QuantizedLayout {
+  const [rows, width] = shape as [number, number]
+  const [columns, inner] = transposed ? [rows, width] : [width, rows]
+  const blocks = Math.ceil(inner / BLOCK)
+  const packedBytes = (columns * blocks * BLOCK * bits) / 8
+  const scaleBytes = columns * blocks * 4
+  const totalBytes = packedBytes + scaleBytes
+  return { bits, block: BLOCK, columns, inner, transposed, blocks, packedBytes, scaleBytes, totalBytes }
 }
 
 /** Columns between two turns of the event loop. */
 const COLUMNS_AT_ONCE = 512
 
-/**
- * Packed bytes followed by scales.
- *
- * @param weight [N, K] if `transposed`, else [K, N]
- */
-export async function quantize(
-  weight: Float32Array,
-  transposed: boolean,
-  layout: QuantizedLayout,
-): Promise<Uint8Array> {
-  const result = new Uint8Array(layout.packedBytes + layout.scaleBytes)
+/** Codes followed by scales. */
+export async function quantize(weight: Float32Array, layout: QuantizedLayout): Promise<Uint8Array> {
+  const result = new Uint8Array(layout.totalBytes)
   const packed = result.subarray(0, layout.packedBytes)
   const scales = new Float32Array(result.buffer, layout.packedBytes, layout.scaleBytes / 4)
-  const { columns, inner, blocks, block, bits } = layout
+  const { columns, inner, blocks, block, bits, transposed } = layout
   const bytesPerBlock = (block * bits) / 8
   const values = new Float32Array(block)
   for (let column = 0; column < columns; column++) {

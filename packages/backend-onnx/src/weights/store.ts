@@ -17,15 +17,13 @@ import {
 } from '@afterthought/core'
 import { type ConvertOptions, type WeightBytes, type WeightUse, weightUses } from '../convert/convert.ts'
 import { bytesOf } from '../convert/emitter.ts'
+import type { ExternalData } from '../model.ts'
 import { WeightCache } from './cache.ts'
 import { CHECK_FIRST, FiniteCheck, type MappedParameter } from './finite.ts'
-import { type Bits, quantize, quantizedLayout } from './quantize.ts'
+import { type Bits, type QuantizedLayout, quantize, quantizedLayoutOf } from './quantize.ts'
 
 /** Weights below this size are copied into each model. */
 const INLINE_BYTES = 16 * 1024
-
-/** Elements that share a scale. */
-const BLOCK = 32
 
 export interface BoundWeights {
   readonly weight: ConvertOptions['weight']
@@ -57,7 +55,7 @@ export class WeightStore {
     const forms = new Map<string, WeightBytes>()
     const mapped: MappedParameter[] = []
     for (const { name, value } of graph.parameters) {
-      const parameter = checked(parameters.get(name), value, `${graph.name}: parameter '${name}'`)
+      const parameter = parameterFor(parameters, name, value, graph.name)
       for (const use of uses.get(name) ?? []) {
         forms.set(keyOf(name, use), await this.form(parameter, use, uses.get(name)!, mapped))
       }
@@ -79,9 +77,7 @@ export class WeightStore {
     uses: readonly WeightUse[],
     mapped: MappedParameter[],
   ): Promise<WeightBytes> | WeightBytes {
-    const products = uses.filter(({ kind }) => kind === 'product')
-    // Gradients read a matrix both ways; it cannot be packed along two axes.
-    if (this.bits && use.kind === 'product' && products.length === 1) return this.packed(parameter, use, this.bits)
+    if (this.bits && isPackable(use, uses)) return this.packed(parameter, use, this.bits)
     if (isMapped(parameter) && this.cache.reaches(parameter.location.path)) {
       mapped.push(parameter)
       const { path, offset, byteLength } = parameter.location
@@ -100,25 +96,33 @@ export class WeightStore {
   }
 
   private async packed(parameter: Parameter, { transposed }: WeightProduct, bits: Bits): Promise<WeightBytes> {
-    const [rows, width] = parameter.shape as [number, number]
-    const layout = transposed ? quantizedLayout(rows, width, bits, BLOCK) : quantizedLayout(width, rows, bits, BLOCK)
-    const { packedBytes, scaleBytes } = layout
-    const form = `int${bits}/${BLOCK}${transposed ? '' : 'T'}`
-    const path = await this.cache.file(parameter.identity, form, packedBytes + scaleBytes, async () =>
-      quantize((await parameter.read()) as Float32Array, transposed, layout),
+    const layout = quantizedLayoutOf(parameter.shape, transposed, bits)
+    const form = `int${bits}/${layout.block}${transposed ? '' : 'T'}`
+    const path = await this.cache.file(parameter.identity, form, layout.totalBytes, async () =>
+      quantize((await parameter.read()) as Float32Array, layout),
     )
-    const location = this.cache.locationOf(path)
-    return {
-      form: 'packed',
-      packed: { location, offset: 0, byteLength: packedBytes },
-      scales: { location, offset: packedBytes, byteLength: scaleBytes },
-      bits,
-      block: BLOCK,
-    }
+    return packedBytes({ location: this.cache.locationOf(path), offset: 0, byteLength: layout.totalBytes }, layout)
   }
 }
 
 type WeightProduct = Extract<WeightUse, { kind: 'product' }>
+
+/** Whether a weight is packed for `use`. Gradients read a matrix along both axes: such a one is not. */
+export function isPackable(use: WeightUse, uses: readonly WeightUse[]): use is WeightProduct {
+  return use.kind === 'product' && uses.filter(({ kind }) => kind === 'product').length === 1
+}
+
+/** Codes and scales in the bytes that `quantize` made. */
+export function packedBytes(data: ExternalData, layout: QuantizedLayout): WeightBytes {
+  const { packedBytes, scaleBytes, bits, block } = layout
+  return {
+    form: 'packed',
+    packed: { ...data, byteLength: packedBytes },
+    scales: { ...data, offset: data.offset + packedBytes, byteLength: scaleBytes },
+    bits,
+    block,
+  }
+}
 
 function isMapped(parameter: Parameter): parameter is MappedParameter {
   return parameter.location !== undefined
@@ -128,10 +132,17 @@ function keyOf(name: string, use: WeightUse): string {
   return use.kind === 'values' ? name : `${name}|${use.transposed}`
 }
 
-function checked(parameter: Parameter | undefined, value: TensorSpec, where: string): Parameter {
+/** @throws ShapeError if `name` is missing or is not what `value` says */
+export function parameterFor(
+  parameters: ReadonlyMap<string, Parameter>,
+  name: string,
+  value: TensorSpec,
+  graph: string,
+): Parameter {
+  const parameter = parameters.get(name)
   if (parameter && formatSpec(parameter) === formatSpec(value)) return parameter
   throw new ShapeError(parameter ? 'the weight has another type' : 'the weight is missing', {
-    where,
+    where: `${graph}: parameter '${name}'`,
     expected: formatSpec(value),
     actual: parameter ? formatSpec(parameter) : 'nothing',
   })
