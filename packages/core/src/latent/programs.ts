@@ -66,7 +66,8 @@ export function requireModels(models: ThoughtModels, plan: Pick<RolloutPlan, 'lo
   }
 }
 
-function weightsOf(models: ThoughtModels, roles: readonly Role[]): Map<string, Parameter> {
+/** The weights of all roles, under their prefixes. */
+export function weightsOf(models: ThoughtModels, roles: readonly Role[]): Map<string, Parameter> {
   return new Map(roles.flatMap((role) => [...models[role]!.weights(role)]))
 }
 
