@@ -310,7 +310,7 @@ describe('printGraph', () => {
     const row = F.softmax(F.mul(F.narrow(inputs.cache!, 1, 0, 2), parameter('w', [2])))
     const cache = F.updateSlice(inputs.cache!, row, inputs.at!, 1)
     return {
-      outputs: { cache, top: F.topK(cache, 1)[1], mask: F.add(row, constant([1, 2])) },
+      outputs: { cache, top: F.topK(cache, 1)[1], mask: F.add(row, constant([1, 2])), slots: F.iota(9) },
       aliases: { cache: 'cache' },
     }
   })
@@ -321,15 +321,18 @@ describe('printGraph', () => {
         input $cache: f32[1,3]
         input $at: i32[]
         parameter @w: f32[2]
+        constant %9: f32[2] = {1, 2}
+        constant %11: i32[9] = {0, 1, 2, 3, 4, 5, … 3 more}
         %2: f32[1,2] = slice($cache, starts=[0,0], ends=[1,2])
         %4: f32[1,2] = mul(%2, @w)
         %5: f32[1,2] = softmax(%4)
         %6: f32[1,3] = updateSlice($cache, %5, $at, axis=1)
         %7: f32[1,1], %8: i32[1,1] = topK(%6, k=1)
-        %10: f32[1,2] = add(%5, f32[2]{…})
+        %10: f32[1,2] = add(%5, %9)
         output cache = %6 → storage of $cache
         output top = %8
         output mask = %10
+        output slots = %11
       }"
     `)
   })
@@ -340,19 +343,22 @@ describe('printGraph', () => {
         input $cache: f32[1,3]
         input $at: i32[]
         parameter @w: f32[2]
-        %4: f32[1,2] = slice($cache, starts=[0,0], ends=[1,2])
-        %5: f32[1,2] = mul(%4, @w)
-        %6: f32[1,1] = reduceMax(%5, axes=[1], keepDims=true)
-        %7: f32[1,2] = sub(%5, %6)
-        %8: f32[1,2] = exp(%7)
-        %9: f32[1,1] = reduceSum(%8, axes=[1], keepDims=true)
-        %10: f32[1,2] = div(%8, %9)
-        %11: f32[1,3] = updateSlice($cache, %10, $at, axis=1)
-        %12: f32[1,1], %13: i32[1,1] = topK(%11, k=1)
-        %14: f32[1,2] = add(%10, f32[2]{…})
-        output cache = %11 → storage of $cache
-        output top = %13
-        output mask = %14
+        constant %3: f32[2] = {1, 2}
+        constant %4: i32[9] = {0, 1, 2, 3, 4, 5, … 3 more}
+        %5: f32[1,2] = slice($cache, starts=[0,0], ends=[1,2])
+        %6: f32[1,2] = mul(%5, @w)
+        %7: f32[1,1] = reduceMax(%6, axes=[1], keepDims=true)
+        %8: f32[1,2] = sub(%6, %7)
+        %9: f32[1,2] = exp(%8)
+        %10: f32[1,1] = reduceSum(%9, axes=[1], keepDims=true)
+        %11: f32[1,2] = div(%9, %10)
+        %12: f32[1,3] = updateSlice($cache, %11, $at, axis=1)
+        %13: f32[1,1], %14: i32[1,1] = topK(%12, k=1)
+        %15: f32[1,2] = add(%11, %3)
+        output cache = %12 → storage of $cache
+        output top = %14
+        output mask = %15
+        output slots = %4
       }"
     `)
   })

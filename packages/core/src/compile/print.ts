@@ -1,7 +1,15 @@
 /** A graph as text, one node a line, readable at every stage: traced, differentiated, lowered, optimised. */
 
 import type { Graph, Tensor } from '../tensor/graph.ts'
+import type { HostArray } from '../tensor/types.ts'
 import { formatSpec } from '../tensor/types.ts'
+
+const SHOWN = 6
+
+function formatData(data: HostArray): string {
+  const shown = [...data.subarray(0, SHOWN)].join(', ')
+  return data.length > SHOWN ? `{${shown}, … ${data.length - SHOWN} more}` : `{${shown}}`
+}
 
 export function printGraph(graph: Graph): string {
   const names = new Map<Tensor, string>()
@@ -15,8 +23,8 @@ export function printGraph(graph: Graph): string {
     lines.push(`  parameter @${name}: ${formatSpec(value)}`)
   }
   for (const { value, data } of graph.constants) {
-    const text = data.length === 1 ? `${data[0]}` : `${formatSpec(value)}{…}`
-    names.set(value, text)
+    if (data.length === 1) names.set(value, `${data[0]}`)
+    else lines.push(`  constant %${value.id}: ${formatSpec(value)} = ${formatData(data)}`)
   }
   const label = (value: Tensor): string => names.get(value) ?? `%${value.id}`
   for (const node of graph.nodes) {
