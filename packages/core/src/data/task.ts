@@ -7,6 +7,7 @@ import { extractAnswer } from '../evaluation/answers.ts'
 import type { LatentConfig } from '../io/latent-config.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { type EncodedQuestion, encodeProsqa } from './question.ts'
+import { prosqaTokens, symbolicTokenText } from './vocabulary.ts'
 
 /** A question as a model reads it. */
 export interface TaskPrompt {
@@ -70,8 +71,16 @@ function textTask(tokenizer: Tokenizer, config: LatentConfig | undefined): Task 
   }
 }
 
+/** Whether a tokenizer's special tokens are those of the symbolic form: then its text is no language. */
+function isSymbolic(tokenizer: Tokenizer | undefined): boolean {
+  const { separator, question, root, answer } = prosqaTokens
+  const markers = [separator, question, root, answer]
+  return tokenizer !== undefined && markers.every((id) => tokenizer.idOf(symbolicTokenText(id)) === id)
+}
+
 /**
- * The task a model was made for, as its latent_config.json says; plain text for a model without one.
+ * The task a model was made for, as its latent_config.json says. Without one the tokenizer tells: ProsQA in symbols has
+ * a vocabulary of its own, everything else is plain text.
  *
  * @throws ConfigError if that takes a tokenizer and there is none
  */
@@ -80,7 +89,8 @@ export function taskOf(model: {
   readonly latent: LatentConfig | undefined
   readonly tokenizer: Tokenizer | undefined
 }): Task {
-  if (model.latent?.format === 'prosqa-symbolic') return prosqaSymbolic
+  const symbolic = model.latent ? model.latent.format === 'prosqa-symbolic' : isSymbolic(model.tokenizer)
+  if (symbolic) return prosqaSymbolic
   if (model.tokenizer === undefined) {
     throw new ConfigError('the model cannot read text', {
       where: model.id,
