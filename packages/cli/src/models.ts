@@ -83,6 +83,14 @@ export async function withSession<T>(
   }
 }
 
+/** The thoughts that a model takes unless told otherwise; said where the model itself does not say. */
+export function defaultLatents({ latent, id }: LanguageModel, asked: number | undefined, output: Output): number {
+  if (latent === undefined && asked === undefined) {
+    output.note(`${id} has no latent_config.json: no thoughts unless --latents asks for some`)
+  }
+  return latent?.latents ?? 0
+}
+
 /** Roles to names. References are optional: only the contrastive search asks for them. */
 function namesOf({ model: main = DEFAULT_MODEL, good, bad }: ModelValues): Record<string, string> {
   const defaults = thinkers.includes(main) ? { good: 'prosqa-good', bad: 'prosqa-bad' } : {}

@@ -42,7 +42,7 @@ export const command: Command = defineCommand({
   options: { ...evalOptions, ...modelOptions, ...backendOptions },
   async run({ values, operand = 'sample', output, signal }) {
     const [
-      { withSession },
+      { defaultLatents, withSession },
       { readQuestions },
       { runEvaluation },
       { formatEvaluation },
@@ -59,7 +59,7 @@ export const command: Command = defineCommand({
     const { limit, seed = 0, batch, items, dtype } = values
     const questions = await readQuestions(operand, limit)
     await withSession(values, output, async ({ models }) => {
-      const rows = await planRows(values, models.main.latent?.latents ?? 0)
+      const rows = await planRows(values, defaultLatents(models.main, values.latents, output))
       const answered = await runEvaluation({
         ...{ models, task: taskOf(models.main), questions, rows, seed, output, signal },
         ...(batch !== undefined && { batch }),

@@ -25,14 +25,14 @@ export const command: Command = defineCommand({
   },
   async run({ values, operand, output, signal, readInput }) {
     const question = (operand === '-' ? await readInput() : operand!).trim()
-    const [{ withSession }, { readSettings }, { think, viewGraph }, { taskOf }] = await Promise.all([
+    const [{ defaultLatents, withSession }, { readSettings }, { think, viewGraph }, { taskOf }] = await Promise.all([
       import('../models.ts'),
       import('../settings.ts'),
       import('../thinking.ts'),
       import('@afterthought/core/data'),
     ])
     await withSession(values, output, async ({ models, loadMs }) => {
-      const settings = readSettings(values, models.main.latent?.latents ?? 0)
+      const settings = readSettings(values, defaultLatents(models.main, values.latents, output))
       const { seed = 0, top } = values
       const options = { seed, signal, ...(top !== undefined && { top }) }
       const thinking = await think(models, taskOf(models.main), question, settings, options)

@@ -40,20 +40,21 @@ export const command: Command = defineCommand({
     ...backendOptions,
   },
   async run({ values, operand = 'validation', output, signal }) {
-    const [{ withSession }, { readQuestions }, { runEvaluation }, { readSettings }, { taskOf }] = await Promise.all([
-      import('../models.ts'),
-      import('../questions.ts'),
-      import('../evaluation-run.ts'),
-      import('../settings.ts'),
-      import('@afterthought/core/data'),
-    ])
+    const [{ defaultLatents, withSession }, { readQuestions }, { runEvaluation }, { readSettings }, { taskOf }] =
+      await Promise.all([
+        import('../models.ts'),
+        import('../questions.ts'),
+        import('../evaluation-run.ts'),
+        import('../settings.ts'),
+        import('@afterthought/core/data'),
+      ])
     const { alphas = ALPHAS, steps = STEPS, seed = 0, limit, batch, items, dtype, svg } = values
     const questions = await readQuestions(operand, limit)
     if (/test/i.test(questions.name)) {
       output.warn(`${questions.name} looks like a test file: strengths chosen on it cannot be reported on it`)
     }
     await withSession(values, output, async ({ models }) => {
-      const counts = values.latents ?? [models.main.latent?.latents ?? 0]
+      const counts = values.latents ?? [defaultLatents(models.main, undefined, output)]
       const cells = product(counts, alphas, steps).map(([latents, alpha, step]) => ({ latents, alpha, step }))
       const nothing = { eta: undefined, lambda: undefined, 'step-mode': undefined, replace: undefined } as const
       const rows = cells.map(({ latents, alpha, step }) => {
