@@ -106,7 +106,7 @@ export const attentionCases: readonly Case[] = [
     { ...base, batch: 2, past: [7, 3], sharedBias: true },
   ]),
   attention('a long cache', [{ ...base, rows: 1, past: [1021, 1000], width: 16 }]),
-  attention('more than 65,535 heads in all', [{ ...base, batch: MANY, heads: 1, groups: 1, rows: 1, width: 2 }]),
+  attention('more than 65,535 heads in all', [{ ...base, batch: MANY, heads: 1, groups: 1, rows: 1, width: 64 }]),
   agreement('rotary: extents', 'pointwise', () => {
     const random = new RandomTensors(62)
     return [
@@ -115,7 +115,7 @@ export const attentionCases: readonly Case[] = [
       rotate(random, 2, 4, 7, 64),
       rotate(random, 3, 1, 13, 10),
       rotate(random, 1, 2, 1, 128),
-      rotate(random, MANY, 1, 1, 2),
+      rotate(random, 1, 1, MANY, 64),
     ]
   }),
 ]

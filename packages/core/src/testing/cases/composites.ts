@@ -5,7 +5,7 @@ import { cyclic, RandomTensors, tensorOf } from '../tensors.ts'
 import type { OpCall } from '../trial.ts'
 import { call } from '../trial.ts'
 import type { Case } from './case.ts'
-import { agreement, facts, MANY } from './case.ts'
+import { agreement, facts, MANY, MANY_TIMES_64 } from './case.ts'
 
 const shapes: readonly Shape[] = [[1], [7], [3, 5], [13, 31], [2, 3, 5, 7], [2, 127], [1, 1021], [5, 1], [3, 256]]
 const epsilon = 1e-5
@@ -95,4 +95,7 @@ export const compositeCases: readonly Case[] = [
       call('crossEntropy', [x, cyclic([0, 2, -1, 1], [MANY], 'i32')], {}),
     ]
   }),
+  agreement('composites: beyond 65,535 workgroups of 64 rows', 'accumulated', () => [
+    call('softmax', [cyclic([1, -2, 0.5], [MANY_TIMES_64, 2])], {}),
+  ]),
 ]

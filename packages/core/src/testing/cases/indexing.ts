@@ -54,7 +54,7 @@ export const indexingCases: readonly Case[] = [
     )
   }),
   agreement('scatterAdd: many updates, many rows', 'accumulated', () => {
-    const updates = cyclic([1, -2, 0.5, 3, 7, -8], [MANY, 3])
+    const updates = cyclic([1, -2, 0.5, 3, 7, -8, 11], [MANY, 65])
     return [
       call('scatterAdd', [cyclic([5, 0, 6, 3, 2], [MANY], 'i32'), updates], { rows: 7 }),
       call('scatterAdd', [cyclic([5, 0, MANY - 1, 3, 64], [MANY], 'i32'), updates], { rows: MANY }),
@@ -70,6 +70,14 @@ export const indexingCases: readonly Case[] = [
       ...updates([3, 5], (shape) => random.bools(shape)),
     ]
   }),
+  agreement('updateSlice: large targets', 'exact', () => [
+    call('updateSlice', [cyclic([1, 2, 3, 4, 5, 6, 7], [MANY, 65]), cyclic([-1, -2, -3], [MANY, 2]), scalar(62)], {
+      axis: 1,
+    }),
+    call('updateSlice', [cyclic([1, 2, 3, 4, 5, 6, 7], [MANY, 65]), cyclic([-1, -2, -3], [2, 65]), scalar(MANY - 2)], {
+      axis: 0,
+    }),
+  ]),
   facts('updateSlice: the whole target, one element', 'exact', [
     {
       call: call('updateSlice', [tensorOf([1, 2, 3]), tensorOf([7, 8, 9]), scalar(0)], { axis: 0 }),

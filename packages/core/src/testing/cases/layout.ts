@@ -101,7 +101,7 @@ export const layoutCases: readonly Case[] = [
       call('concat', along(1, [1, 2, 3, 1, 5, 1, 2, 7, 1, 1, 3]), { axis: 1 }),
       call('concat', [random.integers([2], 0, 9), random.integers([3], 0, 9)], { axis: 0 }),
       call('concat', [random.bools([2, 3]), random.bools([2, 1])], { axis: 1 }),
-      call('concat', [cyclic([1, 2, 3], [MANY, 2]), cyclic([4, 5, 6, 7], [MANY, 3])], { axis: 1 }),
+      call('concat', [cyclic([1, 2, 3], [MANY, 2]), cyclic([4, 5, 6, 7], [MANY, 63])], { axis: 1 }),
     ]
   }),
   agreement('concat: a value joined with itself', 'exact', () => {
@@ -119,6 +119,7 @@ export const layoutCases: readonly Case[] = [
       call('pad', [random.normal([2, 1, 3])], { before: [0, 2, 0], after: [0, 1, 0], value: Number.NEGATIVE_INFINITY }),
       call('pad', [random.normal([7])], { before: [1], after: [1], value: -2.5 }),
       call('pad', [random.normal([])], { before: [], after: [], value: 3 }),
+      call('pad', [cyclic([1, 2, 3, 4, 5], [MANY, 63])], { before: [1, 0], after: [0, 2], value: -1 }),
     ]
   }),
 ]

@@ -59,8 +59,9 @@ export const reductionCases: readonly Case[] = [
       call('cumsum', [wide], { axis: 0 }),
     ]
   }),
-  agreement('reduceSum: beyond 65,535 workgroups of 64 groups', 'accumulated', () => [
+  agreement('reductions: beyond 65,535 workgroups of 64 groups', 'accumulated', () => [
     call('reduceSum', [cyclic([1, -2, 0.5], [MANY_TIMES_64, 2])], { axes: [1], keepDims: false }),
+    call('argmax', [cyclic([1, -2, 0.5], [MANY_TIMES_64, 2])], { axis: 1 }),
   ]),
   agreement('argmax: every axis', 'exact', () => {
     const random = new RandomTensors(15)
