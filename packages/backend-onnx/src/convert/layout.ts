@@ -1,14 +1,24 @@
 /** Operations that move elements without computing. */
 
-import { int, ints } from '../model.ts'
+import type { Shape } from '@afterthought/core'
+import { type Attribute, int, ints } from '../model.ts'
 import type { Rules } from './emitter.ts'
 
-export const layout: Rules = {
-  reshape: (emit, [x], { attributes: { shape } }) =>
-    // Reshape reads 0 as "copy this extent", so an empty result needs the flag that turns that off.
-    emit.op('Reshape', [x!, emit.shape(shape)], shape.includes(0) ? { allowzero: int(1) } : {}),
+/** Reshape reads 0 as "copy this extent", so an empty result needs the flag that turns that off. */
+function allowEmpty(shape: Shape): Record<string, Attribute> {
+  return shape.includes(0) ? { allowzero: int(1) } : {}
+}
 
-  transpose: (emit, [x], { attributes: { permutation } }) => emit.op('Transpose', [x!], { perm: ints(permutation) }),
+export const layout: Rules = {
+  reshape: (emit, [x], { attributes: { shape } }) => emit.op('Reshape', [x!, emit.shape(shape)], allowEmpty(shape)),
+
+  transpose: (emit, [x], { attributes: { permutation }, inputs, outputs }) => {
+    const extended = permutation.filter((axis) => inputs[0]!.shape[axis] !== 1)
+    const keepsOrder = extended.every((axis, i) => i === 0 || axis > extended[i - 1]!)
+    // Only axes of extent 1 move, as heads and rows do in a step of one row: nothing has to be copied.
+    if (keepsOrder) return emit.op('Reshape', [x!, emit.shape(outputs[0]!.shape)], allowEmpty(outputs[0]!.shape))
+    return emit.op('Transpose', [x!], { perm: ints(permutation) })
+  },
 
   broadcastTo: (emit, [x], { attributes: { shape } }) => emit.op('Expand', [x!, emit.runtimeShape(shape)]),
 

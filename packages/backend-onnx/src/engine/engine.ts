@@ -159,6 +159,8 @@ class LocalEngine implements Engine {
       extra: {
         session: {
           disable_prepacking: prepack ? '0' : '1',
+          // Waiting threads would take a processor from everybody else, and win nothing measurable.
+          intra_op: { allow_spinning: '0' },
           model_external_initializers_file_folder_path: weightsRoot,
         },
       },
