@@ -19,10 +19,10 @@ export class ExecutableCache {
   get(key: string, trace: () => Graph, parameters: ReadonlyMap<string, Parameter>): Promise<Executable> {
     const known = this.entries.get(key)
     if (known) return known
-    const compiling = Promise.resolve()
+    const compiling: Promise<Executable> = Promise.resolve()
       .then(() => this.backend.compile(trace(), parameters))
       .catch((cause: unknown) => {
-        this.entries.delete(key)
+        if (this.entries.get(key) === compiling) this.entries.delete(key)
         throw cause
       })
     this.entries.set(key, compiling)

@@ -18,7 +18,7 @@ class HostBuffer implements Buffer {
   private data: HostArray | undefined
 
   constructor(spec: TensorSpec, data: HostArray) {
-    this.shape = spec.shape
+    this.shape = [...spec.shape]
     this.dtype = spec.dtype
     this.data = data
   }
@@ -57,8 +57,9 @@ class Interpreter implements Executable {
     this.lastUse = lastUses(graph)
   }
 
-  run(inputs: Readonly<Record<string, Buffer>>): Promise<Record<string, Buffer>> {
-    return Promise.resolve().then(() => this.evaluate(inputs))
+  /** Reads its inputs at once, as a queue would: they may be disposed of as soon as it returns. */
+  async run(inputs: Readonly<Record<string, Buffer>>): Promise<Record<string, Buffer>> {
+    return this.evaluate(inputs)
   }
 
   dispose(): void {

@@ -108,7 +108,7 @@ export interface Attributes {
    * bias is the smallest finite number everywhere gives something finite.
    */
   attention: { readonly scale: number }
-  /** (logits [N, V], labels i32 [N]) → [N]: −log softmax at the label; 0 where the label is negative. */
+  /** (logits [N, V], labels i32 [N]) → [N]: −log softmax at the label; 0 where the label is negative. Labels are below V. */
   crossEntropy: None
 }
 

@@ -59,12 +59,8 @@ const attention = (name: string, layouts: readonly Layout[]): Case =>
 const base: Layout = { batch: 1, heads: 2, groups: 2, rows: 3, width: 8 }
 
 function rotate(random: RandomTensors, batch: number, heads: number, rows: number, width: number): OpCall {
-  const angles = random.uniform([batch, rows, width / 2], -3, 3)
-  const table = (f: (angle: number) => number): HostTensor => ({
-    ...angles,
-    data: Float32Array.from(angles.data, (angle) => f(angle)),
-  })
-  return call('rotary', [random.normal([batch, heads, rows, width]), table(Math.cos), table(Math.sin)], {})
+  const table = (): HostTensor => random.uniform([batch, rows, width / 2], -1, 1)
+  return call('rotary', [random.normal([batch, heads, rows, width]), table(), table()], {})
 }
 
 export const attentionCases: readonly Case[] = [

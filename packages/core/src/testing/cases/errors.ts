@@ -4,6 +4,7 @@ import type { Buffer } from '../../backend.ts'
 import { AfterthoughtError } from '../../errors.ts'
 import * as F from '../../tensor/functional.ts'
 import type { Graph } from '../../tensor/graph.ts'
+import { operations, primitives } from '../../tensor/ops.ts'
 import { parameter, trace } from '../../tensor/trace.ts'
 import { ConformanceError } from '../compare.ts'
 import { parameterOf, tensorOf } from '../tensors.ts'
@@ -40,6 +41,18 @@ const scale = tensorOf([2, 2, 2])
 const foreign: Buffer = { shape: [3], dtype: 'f32', dispose() {} }
 
 export const errorCases: readonly Case[] = [
+  {
+    name: 'backend: has every primitive operation and element type',
+    async run({ backend }) {
+      const missing = [...primitives].filter((op) => !backend.ops.has(op))
+      const unknown = [...backend.ops].filter((op) => !Object.hasOwn(operations, op))
+      const types = (['f32', 'i32', 'bool'] as const).filter((dtype) => !backend.dtypes.has(dtype))
+      const wrong = [...missing, ...unknown, ...types]
+      if (wrong.length > 0) {
+        throw new ConformanceError('missing or unknown', { where: backend.name, actual: wrong.join(', ') })
+      }
+    },
+  },
   {
     name: 'errors: data that is not what its shape and type say',
     async run({ backend }) {
