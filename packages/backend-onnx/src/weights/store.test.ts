@@ -1,0 +1,153 @@
+import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { F, NumericError, type Parameter, parameter, ShapeError, trace } from '@afterthought/core'
+import { openFile } from '@afterthought/core/files'
+import { openSafetensors, writeSafetensors } from '@afterthought/core/io'
+import { parameterOf, tensorOf } from '@afterthought/core/testing'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { cacheFolder, WeightCache } from './cache.ts'
+import { FiniteCheck } from './finite.ts'
+import { WeightStore } from './store.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'afterthought-'))
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const bytes =
+  (length: number, value = 1): (() => Promise<Uint8Array>) =>
+  async () =>
+    new Uint8Array(length).fill(value)
+
+describe('cache', () => {
+  const identity = '/models/a.safetensors:1:2#w'
+  const never = (): Promise<Uint8Array> => Promise.reject(new Error('made again'))
+
+  it('makes a file once, for this process and later ones', async () => {
+    const path = await new WeightCache(join(folder, 'deep', 'cache')).file(identity, 'f32', 5, bytes(5))
+    expect(await new WeightCache(join(folder, 'deep', 'cache')).file(identity, 'f32', 5, never)).toBe(path)
+    expect((await stat(path)).size).toBe(5)
+  })
+
+  it('tells identities and forms apart', async () => {
+    const cache = new WeightCache(folder)
+    const paths = [
+      await cache.file(identity, 'f32', 5, bytes(5)),
+      await cache.file(identity, 'int4', 5, bytes(5)),
+      await cache.file(`${identity}2`, 'f32', 5, bytes(5)),
+    ]
+    expect(new Set(paths).size).toBe(3)
+  })
+
+  it('replaces a file of another size', async () => {
+    const cache = new WeightCache(folder)
+    const path = await cache.file(identity, 'f32', 5, bytes(5))
+    await truncate(path, 3)
+    expect(await cache.file(identity, 'f32', 5, bytes(5, 9))).toBe(path)
+    expect((await stat(path)).size).toBe(5)
+    expect((await readdir(folder)).length).toBe(1)
+  })
+
+  it('puts weights without a lasting identity into a temporary folder, which ends with it', async () => {
+    const cache = new WeightCache(folder)
+    const path = await cache.file('memory:1#w', 'f32', 5, bytes(5))
+    expect(path.startsWith(folder)).toBe(false)
+    expect(await readdir(folder)).toEqual([])
+    await cache.dispose()
+    await expect(stat(path)).rejects.toThrow()
+  })
+
+  it('falls back to a temporary folder where it cannot write', async () => {
+    await writeFile(join(folder, 'file'), '')
+    const cache = new WeightCache(join(folder, 'file', 'cache'))
+    const path = await cache.file(identity, 'f32', 5, bytes(5))
+    expect((await stat(path)).size).toBe(5)
+    await cache.note('anything')
+    expect(await cache.isNoted('anything')).toBe(false)
+    await cache.dispose()
+  })
+
+  it('lies where the system says', () => {
+    expect(cacheFolder({ XDG_CACHE_HOME: '/x' })).toBe(join('/x', 'afterthought', 'onnx'))
+  })
+})
+
+async function saved(values: readonly number[], name = 'model.safetensors'): Promise<Parameter & { path: string }> {
+  const path = join(folder, name)
+  await writeFile(path, writeSafetensors(new Map([['w', tensorOf(values)]])))
+  const tensor = (await openSafetensors(await openFile(path))).tensors.get('w')!
+  const { offset, byteLength, shape, source } = tensor
+  return {
+    identity: `${source.identity}#w`,
+    shape,
+    dtype: 'f32',
+    read: () => tensor.read(),
+    location: { path: source.path!, offset, byteLength },
+    path,
+  }
+}
+
+const graph = trace('sum', { x: tensorOf([0, 0, 0]) }, ({ x }) => ({ outputs: { y: F.add(x!, parameter('w', [3])) } }))
+
+describe('finite check', () => {
+  it.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])(
+    'finds %d at the end of a mapped weight',
+    async (value) => {
+      const weights = { w: await saved([1, 2, value]) }
+      const store = new WeightStore(undefined, new WeightCache(join(folder, 'cache')))
+      await expect(store.bind(graph, new Map(Object.entries(weights)))).rejects.toThrow(NumericError)
+      // It is not forgotten.
+      await expect(store.bind(graph, new Map(Object.entries(weights)))).rejects.toThrow('element 2')
+    },
+  )
+
+  it('passes the largest finite values', async () => {
+    const w = await saved([3.4028234663852886e38, -3.4028234663852886e38, 1e-45])
+    const store = new WeightStore(undefined, new WeightCache(join(folder, 'cache')))
+    await expect(store.bind(graph, new Map([['w', w]]))).resolves.toBeDefined()
+  })
+
+  it('is remembered for the file as it is, and only then', async () => {
+    const cache = new WeightCache(join(folder, 'cache'))
+    const first = await saved([1, 2, 3])
+    await new FiniteCheck(cache).check([first as never])
+    // Another process would not read the file again: damage that leaves size and time as they are goes unseen.
+    const { mtime } = await stat(first.path)
+    await saved([1, Number.NaN, 3])
+    await utimes(first.path, mtime, mtime)
+    await expect(new FiniteCheck(cache).check([first as never])).resolves.toBeUndefined()
+    await utimes(first.path, 1, 1)
+    const changed = { ...first, identity: `${(await openFile(first.path)).identity}#w` }
+    await expect(new FiniteCheck(cache).check([changed as never])).rejects.toThrow(NumericError)
+  })
+})
+
+describe('binding', () => {
+  it('maps a 32-bit weight from the file it lies in, through links', async () => {
+    const w = await saved([1, 2, 3])
+    const cache = new WeightCache(join(folder, 'cache'))
+    const { weight, root } = await new WeightStore(undefined, cache).bind(graph, new Map([['w', w]]))
+    const form = weight('w', { kind: 'values' })
+    if (form.form !== 'plain') throw new Error(form.form)
+    expect(join(root, form.data.location)).toBe(w.location!.path)
+    expect(form.data).toMatchObject({ offset: w.location!.offset, byteLength: 12 })
+  })
+
+  it('copies small weights that cannot be mapped into the model', async () => {
+    const store = new WeightStore(undefined, new WeightCache(folder))
+    const { weight } = await store.bind(graph, new Map([['w', parameterOf(tensorOf([1, 2, 3]))]]))
+    expect(weight('w', { kind: 'values' })).toEqual({
+      form: 'inline',
+      bytes: new Uint8Array(Float32Array.of(1, 2, 3).buffer),
+    })
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  it('names a weight that is missing or has another shape', async () => {
+    const store = new WeightStore()
+    await expect(store.bind(graph, new Map())).rejects.toThrow(ShapeError)
+    await expect(store.bind(graph, new Map([['w', parameterOf(tensorOf([1]))]]))).rejects.toThrow("parameter 'w'")
+  })
+})
