@@ -1,0 +1,44 @@
+/**
+ * What a process pays for a model, in a process of its own: argv is a model folder, threads, and a workload as JSON. One
+ * line of JSON comes back, a {@link FreshStart}.
+ */
+
+import { onnx } from '@afterthought/backend-onnx'
+import { type Backend, loadModel, rollout } from '@afterthought/core'
+import { openFolder } from '@afterthought/core/files'
+import type { Workload } from './contender.ts'
+
+export interface FreshStart {
+  /** From the folder to a session that can take its first token, with the backend open. */
+  readonly startMs: number
+  /** Largest resident memory of the whole process, mapped weights included, after a rollout with the defaults. */
+  readonly peakBytes: number
+}
+
+const [folder, threads, workload] = process.argv.slice(2) as [string, string, string]
+const backend = await onnx({ provider: 'cpu', threads: Number(threads) })
+let ready = 0
+const watched: Backend = {
+  name: backend.name,
+  ops: backend.ops,
+  dtypes: backend.dtypes,
+  upload: (tensor) => backend.upload(tensor),
+  download: (buffer) => backend.download(buffer),
+  dispose: () => backend.dispose(),
+  async compile(graph, parameters) {
+    const executable = await backend.compile(graph, parameters)
+    ready ||= performance.now()
+    return executable
+  },
+}
+const started = performance.now()
+const model = await loadModel(await openFolder(folder), watched)
+const { prompt, latents, tokens } = JSON.parse(workload) as Workload
+const cache = model.createCache(1, prompt.length)
+await model.forward(cache, model.uploadIds([[prompt[0]!]], 1), { logits: 'last' })
+cache.dispose()
+await rollout({ main: model }, [prompt], { latents, tokens, stopIds: [] })
+// Kilobytes on every system.
+const peakBytes = process.resourceUsage().maxRSS * 1024
+process.stdout.write(`${JSON.stringify({ startMs: ready - started, peakBytes } satisfies FreshStart)}\n`)
+await backend.dispose()
