@@ -39,8 +39,8 @@ export interface ExportOptions {
   /** Path of the weights, in the same folder. Default: that of the model with `.data` behind it. */
   readonly weights?: string
   /**
-   * The extent that stands for the batch in the graph: trace with one that divides no other extent, such as
-   * {@link EXPORT_BATCH}. Without it shapes are exported as they are.
+   * The extent that stands for the batch in the graph and becomes symbolic: a prime that divides no other extent, see
+   * core's `exportGraph`. Without it all shapes are exported as they are.
    */
   readonly batch?: number
   /** Inputs that are i32 in the graph and int64 in the file. */
@@ -66,9 +66,6 @@ export interface ExportReport {
   readonly outputs: readonly ExportedValue[]
 }
 
-/** A prime that is no factor of a model's extents: what to trace an export's batch with. */
-export const EXPORT_BATCH: number = 8191
-
 /** The operators of this package that are not in the standard are spelled out. */
 const outsideStandard: ReadonlySet<OpName> = new Set<OpName>(['rmsNorm', 'rotary', 'silu'])
 const standardOps: ReadonlySet<OpName> = new Set([...nativeOps].filter((op) => !outsideStandard.has(op)))
@@ -76,7 +73,7 @@ const standardOps: ReadonlySet<OpName> = new Set([...nativeOps].filter((op) => !
 /**
  * Writes `graph` and its weights.
  *
- * @throws ArgumentError if the two files are not in one folder; GraphError if the graph mixes rows of the batch;
+ * @throws ArgumentError if the two files are not in one folder, or for a batch of 1; GraphError if the graph mixes rows of the batch;
  * ShapeError, NumericError for weights; FileError if the disk refuses, and then neither file has changed
  */
 export async function exportOnnx(options: ExportOptions): Promise<ExportReport> {
@@ -86,6 +83,13 @@ export async function exportOnnx(options: ExportOptions): Promise<ExportReport> 
       where: 'export',
       expected: `another file in ${dirname(file)}`,
       actual: weights,
+    })
+  }
+  if (batch !== undefined && batch < 2) {
+    throw new ArgumentError('an extent that divides all others cannot stand for the batch', {
+      where: 'export',
+      expected: 'a large prime, or none for a fixed batch',
+      actual: `${batch}`,
     })
   }
   const graph = lower(options.graph, standardOps)

@@ -5,6 +5,6 @@
  */
 
 export type { Provider } from './engine/protocol.ts'
-export { EXPORT_BATCH, type ExportedValue, type ExportOptions, type ExportReport, exportOnnx } from './export.ts'
+export { type ExportedValue, type ExportOptions, type ExportReport, exportOnnx } from './export.ts'
 export { type OnnxOptions, onnx, onnxProviders } from './onnx.ts'
 export type { ProviderReport } from './providers.ts'

@@ -37,7 +37,7 @@ function startWorker(): Worker {
   return new Worker(new URL(`data:text/javascript,${encodeURIComponent(program)}`), { execArgv })
 }
 
-class RemoteEngine implements Engine {
+export class RemoteEngine implements Engine {
   private readonly worker: Worker
   private readonly waiting = new Map<number, Waiting>()
   private count = 0
