@@ -166,6 +166,16 @@ describe('the walk', () => {
     expect(shared.x).toEqual([0.5, 0, 0.5])
   })
 
+  it('stays finite where a row of padding sees nothing', async () => {
+    const random = new RandomTensors(98)
+    const inputs = { q: random.normal([1, 1, 2, 4]), k: random.normal([1, 1, 2, 4]), v: random.normal([1, 1, 2, 4]) }
+    const lowest = -3.4028234663852886e38
+    const found = await slopes(inputs, ({ q, k, v }) =>
+      sum(F.tanh(F.attention(q!, k!, v!, constant([lowest, lowest, 0, 0], [1, 1, 2, 2]), 0.5))),
+    )
+    for (const [name, values] of Object.entries(found)) expect(values.every(Number.isFinite), name).toBe(true)
+  })
+
   it('gives the value beside the gradients', async () => {
     const graph = trace('both', { x }, (inputs) => {
       const { value, gradients } = valueAndGradient(sum(F.mul(inputs.x!, inputs.x!)), [inputs.x!])

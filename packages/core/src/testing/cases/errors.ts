@@ -1,7 +1,7 @@
 /** Misuse: every kind is refused with an error that says where, and leaves everything else usable. */
 
 import type { Buffer } from '../../backend.ts'
-import { AfterthoughtError } from '../../errors.ts'
+import type { AfterthoughtError } from '../../errors.ts'
 import * as F from '../../tensor/functional.ts'
 import type { Graph } from '../../tensor/graph.ts'
 import { operations, primitives } from '../../tensor/ops.ts'
@@ -18,13 +18,13 @@ async function expectRefusal(action: () => unknown, code: string, where: string,
   } catch (error) {
     refusal = error
   }
-  const fits = refusal instanceof AfterthoughtError && refusal.code === code && refusal.message.includes(mention)
-  if (fits) return
-  const actual = refusal instanceof AfterthoughtError ? `${refusal.code}: ${refusal.message}` : String(refusal)
+  // By its code, not its class: the backend may carry a copy of core of its own.
+  const { code: actualCode, message = '' } = (refusal ?? {}) as Partial<AfterthoughtError>
+  if (actualCode === code && message.includes(mention)) return
   throw new ConformanceError('misuse must be refused', {
     where,
     expected: mention ? `an error ${code} that names '${mention}'` : `an error ${code}`,
-    actual: refusal === undefined ? 'no error' : actual,
+    actual: refusal === undefined ? 'no error' : `${actualCode ?? 'an error without a code'}: ${message || refusal}`,
   })
 }
 
