@@ -5,7 +5,7 @@ import { reference } from '../reference/backend.ts'
 import type { Graph } from '../tensor/graph.ts'
 import type { HostArray } from '../tensor/types.ts'
 import { maxError, type RandomFamily, randomModel } from '../testing/index.ts'
-import { type ExportOptions, exportGraph } from './export-graph.ts'
+import { type ExportGraphOptions, exportGraph } from './export-graph.ts'
 import type { ThoughtModels } from './programs.ts'
 import { rollout } from './rollout.ts'
 
@@ -24,7 +24,7 @@ const prompts = [
 /** Runs a graph of a fixed batch on the rows; padding holds a token of its own. */
 async function run(
   models: ThoughtModels,
-  options: ExportOptions,
+  options: ExportGraphOptions,
   rows: readonly (readonly number[])[],
 ): Promise<Record<string, HostArray>> {
   const { graph, parameters } = exportGraph(models, { ...options, batch: rows.length })
@@ -47,7 +47,7 @@ async function run(
 
 describe('exportGraph', () => {
   const refinement = { search: { step: 0.2, refEmbeddings: 'main' }, residual: { alpha: 0.3 } } as const
-  const settings: Record<string, Omit<ExportOptions, 'promptLength'>> = {
+  const settings: Record<string, Omit<ExportGraphOptions, 'promptLength'>> = {
     plain: { latents: 3, tokens: 4, endIds: [7, 11] },
     refined: { latents: 3, tokens: 4, endIds: [7], refinement },
     'without thoughts': { latents: 0, tokens: 2, endIds: [7, 11] },

@@ -25,7 +25,7 @@ import {
 } from './programs.ts'
 import type { ThoughtLoop } from './thought-loop.ts'
 
-export interface ExportOptions {
+export interface ExportGraphOptions {
   /** S: columns of the left-padded prompts, the same for every run of the file. */
   readonly promptLength: number
   /** T: the number of thoughts. */
@@ -53,7 +53,7 @@ export interface ExportedGraph {
 /**
  * @throws ArgumentError if a reference is missing, or what the options ask cannot be written into a file; CapacityError
  */
-export function exportGraph(models: ThoughtModels, options: ExportOptions): ExportedGraph {
+export function exportGraph(models: ThoughtModels, options: ExportGraphOptions): ExportedGraph {
   const plan = planOf(models, options)
   const { batch, promptLength } = plan
   const ids: TensorSpec = { shape: [batch, promptLength], dtype: 'i32' }
@@ -63,7 +63,7 @@ export function exportGraph(models: ThoughtModels, options: ExportOptions): Expo
   return { graph, parameters: weightsOf(models, rolesOf(plan)), batch }
 }
 
-function planOf(models: ThoughtModels, options: ExportOptions): RolloutPlan {
+function planOf(models: ThoughtModels, options: ExportGraphOptions): RolloutPlan {
   const { promptLength, latents, tokens = 1, endIds = [], refinement = {} } = options
   const { main } = models
   checkCount('promptLength', promptLength, 1)
@@ -120,7 +120,7 @@ function isPrime(value: number): boolean {
 function outputsOf(
   models: ThoughtModels,
   plan: RolloutPlan,
-  { endIds = [] }: ExportOptions,
+  { endIds = [] }: ExportGraphOptions,
   inputIds: Tensor,
   mask: Tensor,
 ): Record<string, Tensor> {
