@@ -1,10 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
 import type { Buffer } from '../backend.ts'
 import { ArgumentError, CapacityError, DisposedError, ShapeError } from '../errors.ts'
+import { openLocalFolder } from '../files/open.ts'
 import { reference } from '../reference/backend.ts'
 import { allclose, maxError, RandomTensors, randomFamilies, randomModel } from '../testing/index.ts'
 import type { KvCache } from './kv-cache.ts'
-import type { LanguageModel } from './language-model.ts'
+import { type LanguageModel, loadModel } from './language-model.ts'
 
 const ids = [5, 9, 2, 31, 7, 11, 36, 0]
 const T = ids.length
@@ -186,5 +189,24 @@ describe('refusals', () => {
   it('a cache of another model', async () => {
     const other = randomModel('gpt2', reference())
     await expect(model.forward(other.createCache(1, 3), one(1))).rejects.toThrow(ShapeError)
+  })
+})
+
+const stories = new URL('../../../../../shared/models/stories260k/', import.meta.url)
+
+describe.runIf(existsSync(stories))('a trained model', () => {
+  it('writes its 256 stored greedy tokens, one at a time', async () => {
+    const model = await loadModel(await openLocalFolder(fileURLToPath(stories)), reference())
+    const { greedy_ids: expected } = JSON.parse(readFileSync(new URL('greedy.json', stories), 'utf8')) as {
+      greedy_ids: number[]
+    }
+    const cache = model.createCache(1, expected.length)
+    const written = [expected[0]!]
+    while (written.length < expected.length) {
+      const { logits } = await model.forward(cache, model.uploadIds([written.slice(-1)], 1), { logits: 'last' })
+      const values = await read(model, logits!)
+      written.push(values.indexOf(values.reduce((best, value) => Math.max(best, value))))
+    }
+    expect(written).toEqual(expected)
   })
 })
