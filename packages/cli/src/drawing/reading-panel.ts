@@ -4,7 +4,9 @@ import { type Drawing, element, label, moved } from './svg.ts'
 import type { DrawnThought } from './trajectory.ts'
 import { numberText, shorten, visibleToken } from './words.ts'
 
-const HEADER = 46
+const HEADER = 42
+/** Of the line with the run's name. */
+const RUN = 14
 const ROW = 24
 const TOKEN = 132
 
@@ -12,7 +14,8 @@ const TOKEN = 132
 export function readingPanel(thought: DrawnThought, run: string | undefined, width: number): Drawing {
   const heading = `Thought ${thought.t}`
   const { top, entropy } = thought
-  const height = HEADER + top.length * ROW + 12
+  const header = HEADER + (run ? RUN : 0)
+  const height = header + top.length * ROW + 12
   const full = width - TOKEN - 28 - 40
   const rows = top.map(({ token, probability }, i) => {
     const bar = { x: TOKEN, y: i * ROW + 4, height: 14, rx: 3 }
@@ -34,7 +37,7 @@ export function readingPanel(thought: DrawnThought, run: string | undefined, wid
       label(14, 25, heading, { class: 'strong' }),
       label(width - 14, 25, `entropy ${numberText(entropy)}`, { class: 'muted small', 'text-anchor': 'end' }),
       ...(run ? [label(14, 42, shorten(run, 40), { class: 'muted small' })] : []),
-      moved(0, HEADER, rows),
+      moved(0, header, rows),
     ],
   }
 }

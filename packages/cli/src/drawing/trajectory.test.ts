@@ -109,12 +109,12 @@ describe('pictures of a trajectory', () => {
     }
   })
 
-  it('adds a curve of the moves where something was refined', () => {
+  it('adds a curve of the moves where something was moved', () => {
     expect(curvePanels(two).map(({ title }) => title)).toEqual([
       'Entropy, nats of the thoughts',
       'Norm of the thoughts',
       'Displacement of the thoughts',
-      'Moved by refinement of the thoughts',
+      'Moved from the proposal of the thoughts',
     ])
     const unmoved = { ...one, runs: [{ ...one.runs[0], thoughts: thoughts.map((t) => ({ ...t, moved: 0 })) }] } as const
     expect(curvePanels(unmoved)).toHaveLength(3)

@@ -50,12 +50,12 @@ export function thoughtPanels({ runs, graph }: Trajectory): Drawing[][] {
   )
 }
 
-/** Entropy, norm, displacement, and what refinement moved. */
+/** Entropy, norm, displacement, and how far refinement or a control moved thoughts from what the model proposed. */
 export function curvePanels({ runs, graph }: Trajectory): Drawing[] {
   const drawn = runs.filter((run) => run !== undefined)
   const seriesOf = (value: (thought: DrawnThought) => number): Series[] =>
     drawn.map(({ name, thoughts }, i) => ({
-      name: drawn.length === 1 ? '' : shorten(name, 10),
+      name: drawn.length === 1 ? '' : name.length <= 10 ? name : 'refined',
       values: thoughts.map(value),
       style: i === 0 ? 'first' : 'second',
     }))
@@ -63,7 +63,7 @@ export function curvePanels({ runs, graph }: Trajectory): Drawing[] {
   const sizes = graph?.view.frontiers.slice(1).map((ids) => ids.length) ?? []
   const reached = sizes.includes(0) ? sizes.slice(0, sizes.indexOf(0)) : sizes
   const expected: Series[] = reached.length > 1 ? [{ name: '', values: reached.map(Math.log), style: 'expected' }] : []
-  const refined = runs[0].thoughts.some(({ moved = 0 }) => moved > 0)
+  const moves = runs[0].thoughts.some(({ moved = 0 }) => moved > 0)
   const curves: Curves[] = [
     {
       title: 'Entropy, nats',
@@ -72,7 +72,7 @@ export function curvePanels({ runs, graph }: Trajectory): Drawing[] {
     },
     { title: 'Norm', series: seriesOf(({ norm }) => norm) },
     { title: 'Displacement', series: seriesOf(({ displacement }) => displacement) },
-    ...(refined ? [{ title: 'Moved by refinement', series: seriesOf(({ moved = 0 }) => moved).slice(0, 1) }] : []),
+    ...(moves ? [{ title: 'Moved from the proposal', series: seriesOf(({ moved = 0 }) => moved).slice(0, 1) }] : []),
   ]
   return runs[0].thoughts.length === 0 ? [] : curves.map((curve) => curvePanel(curve, PANEL_WIDTH))
 }
