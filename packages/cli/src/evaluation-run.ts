@@ -53,6 +53,9 @@ export async function runEvaluation(run: EvaluationRun): Promise<RowInput[]> {
     }
     await file?.finish(finished)
     return finished
+  } catch (error) {
+    if (file && signal.aborted) output.note(`${done} answers are in ${run.items}: the same command goes on from there`)
+    throw error
   } finally {
     progress.end()
   }

@@ -5,8 +5,7 @@
  */
 
 import { createHash } from 'node:crypto'
-import { appendFileSync, mkdirSync, readFileSync, truncateSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { appendFileSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { FileError, FormatError } from '@afterthought/core'
 import type { EvaluationSettings, ItemRecord, RowInput } from '@afterthought/core/evaluation'
 import { writeFileAtomically } from '@afterthought/core/files'
@@ -39,7 +38,6 @@ export class ItemsFile {
     const lines = whole.toString('utf8').split('\n').slice(0, -1)
     this.items = lines.map((line, i) => this.parse(line, i + 1))
     attempt(path, () => {
-      mkdirSync(dirname(path), { recursive: true })
       if (whole.length < content.length) truncateSync(path, whole.length)
       appendFileSync(path, '') // an unwritable place shows now, not after the first batch
     })
@@ -93,24 +91,19 @@ function parseLine(line: string, where: string): ItemLine {
 }
 
 function readIfThere(path: string): Buffer {
-  try {
-    return readFileSync(path)
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0)
-    throw fileError(path, error)
-  }
+  const status = statSync(path, { throwIfNoEntry: false })
+  if (status === undefined) return Buffer.alloc(0)
+  // A device would be read without end.
+  if (!status.isFile()) throw new FileError('not a regular file', { where: path })
+  return attempt(path, () => readFileSync(path))
 }
 
-function attempt(path: string, write: () => void): void {
+function attempt<T>(path: string, work: () => T): T {
   try {
-    write()
-  } catch (error) {
-    throw fileError(path, error)
+    return work()
+  } catch (cause) {
+    throw new FileError((cause as Error).message, { where: path, cause })
   }
-}
-
-function fileError(path: string, cause: unknown): FileError {
-  return new FileError((cause as Error).message, { where: path, cause })
 }
 
 /** Whether an answer depends on its batch, so that a resumed run would answer otherwise. */

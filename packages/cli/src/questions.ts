@@ -1,6 +1,6 @@
 /** Questions from a file of any known format, or the samples that come with the package. */
 
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { FileError, FormatError } from '@afterthought/core'
 import { type QuestionRecord, readRecords } from '@afterthought/core/data'
@@ -24,12 +24,21 @@ export interface Questions {
  */
 export async function readQuestions(source: string, limit?: number): Promise<Questions> {
   const path = Object.hasOwn(embedded, source) ? asset(embedded[source]!) : source
-  const bytes = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    const message = cause.code === 'ENOENT' ? 'no such file' : cause.message
-    throw new FileError(message, { where: path, hint: 'Give a data file, or sample or validation', cause })
-  })
-  const { records } = readRecords(decode(bytes, path), path)
+  const { records } = readRecords(decode(await readData(path), path), path)
   return { name: basename(path), records: records.slice(0, limit) }
+}
+
+async function readData(path: string): Promise<Uint8Array> {
+  try {
+    // A device would be read without end; a pipe ends.
+    if ((await stat(path)).isCharacterDevice()) throw new FileError('not a file', { where: path })
+    return await readFile(path)
+  } catch (cause) {
+    if (cause instanceof FileError) throw cause
+    const { code, message } = cause as NodeJS.ErrnoException
+    const hint = 'Give a data file, or sample or validation'
+    throw new FileError(code === 'ENOENT' ? 'no such file' : message, { where: path, hint, cause })
+  }
 }
 
 function decode(bytes: Uint8Array, where: string): string {
