@@ -11,7 +11,7 @@ import { layoutGraph } from './graph-layout.ts'
 import { graphPanel } from './graph-panel.ts'
 import { readingPanel } from './reading-panel.ts'
 import { type Drawing, element, label, moved, svgFile } from './svg.ts'
-import { askedIn, shorten, wrap } from './words.ts'
+import { askedIn, wrap } from './words.ts'
 
 export type DrawnThought = Omit<ThoughtRecord, 'vector'>
 
