@@ -4,7 +4,7 @@ import { packageBuild } from '../../tsup.shared.ts'
 export default defineConfig(
   packageBuild({
     index: 'src/index.ts',
-    'testing/index': 'src/testing/index.ts',
+    'testing/index': 'testing/index.ts',
     'io/index': 'src/io/index.ts',
     'data/index': 'src/data/index.ts',
     'evaluation/index': 'src/evaluation/index.ts',

@@ -25,9 +25,10 @@ function newestChange(folder) {
 }
 
 function buildIsCurrent() {
-  return ['core', 'backend-onnx', 'bench', 'cli'].every((name) => {
-    const built = here(`../../${name}/dist/index.js`)
-    return existsSync(built) && statSync(built).mtimeMs >= newestChange(here(`../../${name}/src/`))
+  const folders = ['core/src/', 'core/testing/', 'backend-onnx/src/', 'bench/src/', 'cli/src/']
+  return folders.every((folder) => {
+    const built = here(`../../${folder.split('/')[0]}/dist/index.js`)
+    return existsSync(built) && statSync(built).mtimeMs >= newestChange(here(`../../${folder}`))
   })
 }
 

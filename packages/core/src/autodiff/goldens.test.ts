@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { goldenTensor, maxError } from '../../testing/index.ts'
+import { referenceResults } from '../../testing/trial.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant, trace } from '../tensor/trace.ts'
 import type { HostTensor, Shape } from '../tensor/types.ts'
-import { goldenTensor, maxError } from '../testing/index.ts'
-import { referenceResults } from '../testing/trial.ts'
 import { valueAndGradient } from './gradient.ts'
 
 /** Losses and gradients of the methods' own functions, stored as numbers; here spelled out in core's operations. */

@@ -1,11 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { allclose, maxError, RandomTensors, randomFamilies, randomModel } from '../../testing/index.ts'
 import type { Buffer } from '../backend.ts'
 import { ArgumentError, CapacityError, DisposedError, ShapeError } from '../errors.ts'
 import { openLocalFolder } from '../files/open.ts'
 import { reference } from '../reference/backend.ts'
-import { allclose, maxError, RandomTensors, randomFamilies, randomModel } from '../testing/index.ts'
 import type { KvCache } from './kv-cache.ts'
 import { type LanguageModel, loadModel } from './language-model.ts'
 

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
+import { maxError, RandomTensors, tensorOf } from '../../testing/index.ts'
+import { referenceResults } from '../../testing/trial.ts'
 import { ShapeError } from '../errors.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant, trace } from '../tensor/trace.ts'
 import type { HostTensor } from '../tensor/types.ts'
-import { maxError, RandomTensors, tensorOf } from '../testing/index.ts'
-import { referenceResults } from '../testing/trial.ts'
 import type { KeyValues, TracedCache } from './cache.ts'
 import { attentionBias, fixedCache, growingCache, positionsOf } from './cache.ts'
 

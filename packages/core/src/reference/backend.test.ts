@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
+import { tensorOf, testBackend } from '../../testing/index.ts'
+import { parameterOf } from '../../testing/tensors.ts'
 import * as F from '../tensor/functional.ts'
 import { parameter, trace } from '../tensor/trace.ts'
-import { tensorOf, testBackend } from '../testing/index.ts'
-import { parameterOf } from '../testing/tensors.ts'
 import { reference } from './backend.ts'
 
 testBackend('reference', reference, { test })

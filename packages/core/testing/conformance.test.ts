@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import type { Backend, Buffer, Executable } from '../backend.ts'
-import { ArgumentError } from '../errors.ts'
-import { reference } from '../reference/backend.ts'
-import type { OpName } from '../tensor/attributes.ts'
-import type { Graph, Node } from '../tensor/graph.ts'
-import { operations } from '../tensor/ops.ts'
+import type { Backend, Buffer, Executable } from '../src/backend.ts'
+import { ArgumentError } from '../src/errors.ts'
+import { reference } from '../src/reference/backend.ts'
+import type { OpName } from '../src/tensor/attributes.ts'
+import type { Graph, Node } from '../src/tensor/graph.ts'
+import { operations } from '../src/tensor/ops.ts'
 import { ConformanceError, conformanceCases, testBackend } from './index.ts'
 
 const named = (name: string): ReturnType<typeof conformanceCases>[number] => {

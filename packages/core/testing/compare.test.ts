@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { FormatError } from '../errors.ts'
-import { writeSafetensors } from '../io/safetensors.ts'
+import { FormatError } from '../src/errors.ts'
+import { writeSafetensors } from '../src/io/safetensors.ts'
 import { allclose, ConformanceError, expectClose, goldenTensor, maxError, readTensors, tensorOf } from './index.ts'
 import { parameterOf, RandomTensors } from './tensors.ts'
 

@@ -1,6 +1,6 @@
 /** Operations that move elements: nothing is computed, so every result is exact. */
 
-import type { HostTensor, Shape } from '../../tensor/types.ts'
+import type { HostTensor, Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors } from '../tensors.ts'
 import { call } from '../trial.ts'
 import type { Case } from './case.ts'

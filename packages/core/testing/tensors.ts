@@ -1,9 +1,9 @@
 /** Tensors for tests: seeded random ones, and written-out ones. Equal seeds give equal values on every runtime. */
 
-import type { Parameter } from '../backend.ts'
-import { Random } from '../data/random.ts'
-import type { DType, HostArray, HostTensor, Shape } from '../tensor/types.ts'
-import { allocate, sizeOf } from '../tensor/types.ts'
+import type { Parameter } from '../src/backend.ts'
+import { Random } from '../src/data/random.ts'
+import type { DType, HostArray, HostTensor, Shape } from '../src/tensor/types.ts'
+import { allocate, sizeOf } from '../src/tensor/types.ts'
 
 /** Larger tensors repeat: drawing millions of numbers takes seconds. A prime, so that no two rows are alike for long. */
 const PERIOD = 65_537

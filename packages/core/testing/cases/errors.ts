@@ -1,11 +1,11 @@
 /** Misuse: every kind is refused with an error that says where, and leaves everything else usable. */
 
-import type { Buffer } from '../../backend.ts'
-import type { AfterthoughtError } from '../../errors.ts'
-import * as F from '../../tensor/functional.ts'
-import type { Graph } from '../../tensor/graph.ts'
-import { operations, primitives } from '../../tensor/ops.ts'
-import { parameter, trace } from '../../tensor/trace.ts'
+import type { Buffer } from '../../src/backend.ts'
+import type { AfterthoughtError } from '../../src/errors.ts'
+import * as F from '../../src/tensor/functional.ts'
+import type { Graph } from '../../src/tensor/graph.ts'
+import { operations, primitives } from '../../src/tensor/ops.ts'
+import { parameter, trace } from '../../src/tensor/trace.ts'
 import { ConformanceError } from '../compare.ts'
 import { parameterOf, tensorOf } from '../tensors.ts'
 import type { Case } from './case.ts'

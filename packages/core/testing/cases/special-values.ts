@@ -7,8 +7,8 @@
  * not promise IEEE semantics has to say which of them it does not keep.
  */
 
-import type { OpName } from '../../tensor/attributes.ts'
-import type { HostTensor } from '../../tensor/types.ts'
+import type { OpName } from '../../src/tensor/attributes.ts'
+import type { HostTensor } from '../../src/tensor/types.ts'
 import { ConformanceError } from '../compare.ts'
 import { cyclic, RandomTensors, tensorOf } from '../tensors.ts'
 import { call, programOf } from '../trial.ts'

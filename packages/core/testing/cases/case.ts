@@ -1,6 +1,6 @@
 /** What every chapter of cases is made of. */
 
-import type { HostTensor } from '../../tensor/types.ts'
+import type { HostTensor } from '../../src/tensor/types.ts'
 import type { OpCall, Precision, Trial } from '../trial.ts'
 import { programOf } from '../trial.ts'
 

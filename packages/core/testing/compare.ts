@@ -5,9 +5,9 @@
  * so; against anything finite they are infinitely wrong. Integers and truth values are always compared exactly.
  */
 
-import { AfterthoughtError } from '../errors.ts'
-import type { HostTensor } from '../tensor/types.ts'
-import { formatSpec } from '../tensor/types.ts'
+import { AfterthoughtError } from '../src/errors.ts'
+import type { HostTensor } from '../src/tensor/types.ts'
+import { formatSpec } from '../src/tensor/types.ts'
 
 /** |actual − expected| ≤ absolute + relative · |expected|, element by element. */
 export interface Tolerance {

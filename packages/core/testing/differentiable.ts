@@ -3,12 +3,12 @@
  * differences check their gradients on the reference backend, the conformance suite on all others.
  */
 
-import { gradient } from '../autodiff/gradient.ts'
-import type { OpName } from '../tensor/attributes.ts'
-import * as F from '../tensor/functional.ts'
-import type { Tensor } from '../tensor/graph.ts'
-import { builder, constant, trace } from '../tensor/trace.ts'
-import type { HostTensor, Shape } from '../tensor/types.ts'
+import { gradient } from '../src/autodiff/gradient.ts'
+import type { OpName } from '../src/tensor/attributes.ts'
+import * as F from '../src/tensor/functional.ts'
+import type { Tensor } from '../src/tensor/graph.ts'
+import { builder, constant, trace } from '../src/tensor/trace.ts'
+import type { HostTensor, Shape } from '../src/tensor/types.ts'
 import { RandomTensors, tensorOf } from './tensors.ts'
 import type { OpCall, Program } from './trial.ts'
 import { call } from './trial.ts'

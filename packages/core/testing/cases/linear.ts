@@ -1,6 +1,6 @@
 /** Matrix products: extents, transposes, broadcast batches, weights, and more rows or matrices than one dispatch holds. */
 
-import type { Shape } from '../../tensor/types.ts'
+import type { Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors } from '../tensors.ts'
 import type { Binding, OpCall } from '../trial.ts'
 import { call } from '../trial.ts'

@@ -1,10 +1,10 @@
 /** Whole decoders with random weights: prefill, decoding, latent steps, forks and padding, as the library runs them. */
 
-import type { Backend, Buffer } from '../../backend.ts'
-import type { KvCache } from '../../models/kv-cache.ts'
-import type { LanguageModel } from '../../models/language-model.ts'
-import { reference } from '../../reference/backend.ts'
-import type { HostTensor } from '../../tensor/types.ts'
+import type { Backend, Buffer } from '../../src/backend.ts'
+import type { KvCache } from '../../src/models/kv-cache.ts'
+import type { LanguageModel } from '../../src/models/language-model.ts'
+import { reference } from '../../src/reference/backend.ts'
+import type { HostTensor } from '../../src/tensor/types.ts'
 import { randomFamilies, randomModel } from '../random-model.ts'
 import type { Case } from './case.ts'
 

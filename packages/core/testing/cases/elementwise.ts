@@ -1,7 +1,7 @@
 /** Elementwise operations: shapes, broadcasting patterns, element types and bindings. */
 
-import type { OpName } from '../../tensor/attributes.ts'
-import type { HostTensor, Shape } from '../../tensor/types.ts'
+import type { OpName } from '../../src/tensor/attributes.ts'
+import type { HostTensor, Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors } from '../tensors.ts'
 import type { Binding, OpCall } from '../trial.ts'
 import { call } from '../trial.ts'

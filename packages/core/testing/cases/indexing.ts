@@ -1,6 +1,6 @@
 /** Look-up, its transpose, and writing at a position that is only known when the graph runs. */
 
-import type { HostTensor, Shape } from '../../tensor/types.ts'
+import type { HostTensor, Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors, tensorOf } from '../tensors.ts'
 import type { OpCall } from '../trial.ts'
 import { call } from '../trial.ts'

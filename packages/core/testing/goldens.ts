@@ -3,10 +3,10 @@
  * `{ "shape": […], "data": […] }` with plain numbers beside them.
  */
 
-import { FormatError } from '../errors.ts'
-import { parseSafetensors } from '../io/safetensors.ts'
-import type { HostTensor, Shape } from '../tensor/types.ts'
-import { dtypeOf, sizeOf } from '../tensor/types.ts'
+import { FormatError } from '../src/errors.ts'
+import { parseSafetensors } from '../src/io/safetensors.ts'
+import type { HostTensor, Shape } from '../src/tensor/types.ts'
+import { dtypeOf, sizeOf } from '../src/tensor/types.ts'
 
 /** All tensors of a safetensors file, widened to f32 or i32. @throws FormatError */
 export async function readTensors(bytes: Uint8Array, name?: string): Promise<Map<string, HostTensor>> {

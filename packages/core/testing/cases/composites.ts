@@ -1,6 +1,6 @@
 /** Composite operations, whether the backend has kernels for them or runs their decompositions. */
 
-import type { HostTensor, Shape } from '../../tensor/types.ts'
+import type { HostTensor, Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors, tensorOf } from '../tensors.ts'
 import type { OpCall } from '../trial.ts'
 import { call } from '../trial.ts'

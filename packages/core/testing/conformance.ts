@@ -11,8 +11,8 @@
  * skipped: a backend that cannot meet a case says so with a reason, and the case must then fail.
  */
 
-import type { Backend } from '../backend.ts'
-import { ArgumentError } from '../errors.ts'
+import type { Backend } from '../src/backend.ts'
+import { ArgumentError } from '../src/errors.ts'
 import { attentionCases } from './cases/attention.ts'
 import type { Case } from './cases/case.ts'
 import { compositeCases } from './cases/composites.ts'

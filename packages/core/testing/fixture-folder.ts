@@ -9,15 +9,15 @@
  * wrong number is a failed check.
  */
 
-import type { Backend } from '../backend.ts'
-import { FormatError } from '../errors.ts'
-import type { DecoderConfig } from '../io/config.ts'
-import { jsonOf, type ModelFolder } from '../io/model-folder.ts'
-import { openSafetensors } from '../io/safetensors.ts'
-import { checkFinite } from '../io/stored-types.ts'
-import type { ThoughtModels } from '../latent/programs.ts'
-import { type LanguageModel, loadModel } from '../models/language-model.ts'
-import { formatSpec, type HostTensor, type Shape, sameShape } from '../tensor/types.ts'
+import type { Backend } from '../src/backend.ts'
+import { FormatError } from '../src/errors.ts'
+import type { DecoderConfig } from '../src/io/config.ts'
+import { jsonOf, type ModelFolder } from '../src/io/model-folder.ts'
+import { openSafetensors } from '../src/io/safetensors.ts'
+import { checkFinite } from '../src/io/stored-types.ts'
+import type { ThoughtModels } from '../src/latent/programs.ts'
+import { type LanguageModel, loadModel } from '../src/models/language-model.ts'
+import { formatSpec, type HostTensor, type Shape, sameShape } from '../src/tensor/types.ts'
 
 export interface Fixture {
   readonly id: string

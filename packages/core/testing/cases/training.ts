@@ -1,11 +1,11 @@
 /** Backward passes and training steps, so that training runs wherever inference does. */
 
-import { gradient, valueAndGradient } from '../../autodiff/gradient.ts'
-import { reference } from '../../reference/backend.ts'
-import * as F from '../../tensor/functional.ts'
-import type { Graph, Tensor } from '../../tensor/graph.ts'
-import { constant, trace } from '../../tensor/trace.ts'
-import type { HostTensor, TensorSpec } from '../../tensor/types.ts'
+import { gradient, valueAndGradient } from '../../src/autodiff/gradient.ts'
+import { reference } from '../../src/reference/backend.ts'
+import * as F from '../../src/tensor/functional.ts'
+import type { Graph, Tensor } from '../../src/tensor/graph.ts'
+import { constant, trace } from '../../src/tensor/trace.ts'
+import type { HostTensor, TensorSpec } from '../../src/tensor/types.ts'
 import { ConformanceError } from '../compare.ts'
 import { differentiable, gradientProgram } from '../differentiable.ts'
 import { RandomTensors } from '../tensors.ts'

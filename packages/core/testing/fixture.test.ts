@@ -2,16 +2,16 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { Backend } from '../backend.ts'
-import { openLocalFolder } from '../files/open.ts'
-import { type ModelFolder, memoryFolder } from '../io/model-folder.ts'
-import { writeSafetensors } from '../io/safetensors.ts'
-import { reference } from '../reference/backend.ts'
-import type { HostTensor } from '../tensor/types.ts'
+import type { Backend } from '../src/backend.ts'
+import { openLocalFolder } from '../src/files/open.ts'
+import { type ModelFolder, memoryFolder } from '../src/io/model-folder.ts'
+import { writeSafetensors } from '../src/io/safetensors.ts'
+import { reference } from '../src/reference/backend.ts'
+import type { HostTensor } from '../src/tensor/types.ts'
 import { verifyFixture } from './fixture.ts'
 import { readTensors } from './goldens.ts'
 
-const fixtures = new URL('../../../../../shared/fixtures/', import.meta.url)
+const fixtures = new URL('../../../../shared/fixtures/', import.meta.url)
 const folderOf = (name: string): string => fileURLToPath(new URL(`${name}-tiny`, fixtures))
 const families = ['gpt2', 'llama', 'qwen2', 'qwen3'] as const
 const files = [

@@ -1,9 +1,9 @@
 /** Small decoders with random weights: one of each family, the same on every backend. */
 
-import type { Backend, Parameter } from '../backend.ts'
-import { parseConfig } from '../io/config.ts'
-import { expectedParameters } from '../io/parameters.ts'
-import { LanguageModel } from '../models/language-model.ts'
+import type { Backend, Parameter } from '../src/backend.ts'
+import { parseConfig } from '../src/io/config.ts'
+import { expectedParameters } from '../src/io/parameters.ts'
+import { LanguageModel } from '../src/models/language-model.ts'
 import { parameterOf, RandomTensors } from './tensors.ts'
 
 /** Grouped heads, odd widths of heads, tied and untied unembeddings. */

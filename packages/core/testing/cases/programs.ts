@@ -3,10 +3,10 @@
  * moves through aliases; weights are shared; nothing a caller holds changes behind its back.
  */
 
-import type { Buffer } from '../../backend.ts'
-import * as F from '../../tensor/functional.ts'
-import type { Graph, Tensor } from '../../tensor/graph.ts'
-import { constant, parameter, trace } from '../../tensor/trace.ts'
+import type { Buffer } from '../../src/backend.ts'
+import * as F from '../../src/tensor/functional.ts'
+import type { Graph, Tensor } from '../../src/tensor/graph.ts'
+import { constant, parameter, trace } from '../../src/tensor/trace.ts'
 import { ConformanceError } from '../compare.ts'
 import { parametersOf, RandomTensors, tensorOf } from '../tensors.ts'
 import type { Trial } from '../trial.ts'

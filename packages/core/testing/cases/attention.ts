@@ -1,6 +1,6 @@
 /** Attention and rotary embedding: grouped heads, odd extents, caches of every length, left padding. */
 
-import type { HostTensor } from '../../tensor/types.ts'
+import type { HostTensor } from '../../src/tensor/types.ts'
 import { RandomTensors } from '../tensors.ts'
 import type { OpCall } from '../trial.ts'
 import { call } from '../trial.ts'

@@ -3,13 +3,13 @@
  * same numbers, and compares. Whatever it uploads or receives it also disposes of.
  */
 
-import type { Backend, Buffer, Executable } from '../backend.ts'
-import { reference } from '../reference/backend.ts'
-import type { Attributes, OpName } from '../tensor/attributes.ts'
-import type { Graph, Tensor } from '../tensor/graph.ts'
-import { builder, constant, parameter, trace } from '../tensor/trace.ts'
-import type { HostTensor } from '../tensor/types.ts'
-import { formatSpec } from '../tensor/types.ts'
+import type { Backend, Buffer, Executable } from '../src/backend.ts'
+import { reference } from '../src/reference/backend.ts'
+import type { Attributes, OpName } from '../src/tensor/attributes.ts'
+import type { Graph, Tensor } from '../src/tensor/graph.ts'
+import { builder, constant, parameter, trace } from '../src/tensor/trace.ts'
+import type { HostTensor } from '../src/tensor/types.ts'
+import { formatSpec } from '../src/tensor/types.ts'
 import type { Tolerance } from './compare.ts'
 import { ConformanceError, expectClose } from './compare.ts'
 import { parametersOf } from './tensors.ts'

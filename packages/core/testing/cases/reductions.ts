@@ -1,6 +1,6 @@
 /** Reductions, arg-max, top-k and running sums: every choice of axes, ties, long and many groups. */
 
-import type { HostTensor, Shape } from '../../tensor/types.ts'
+import type { HostTensor, Shape } from '../../src/tensor/types.ts'
 import { cyclic, RandomTensors, tensorOf } from '../tensors.ts'
 import type { OpCall } from '../trial.ts'
 import { call } from '../trial.ts'
