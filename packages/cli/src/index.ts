@@ -16,6 +16,13 @@ process.on('SIGINT', () => {
   setTimeout(() => process.exit(130), 3000).unref()
 })
 
+/** What was thrown outside of the work, where nobody waited for it: still one line, and a stack only on demand. */
+process.on('uncaughtException', (error) => {
+  const { AFTERTHOUGHT_DEBUG } = process.env
+  process.stderr.write(`afterthought: ${AFTERTHOUGHT_DEBUG === '1' ? error.stack : error.message}\n`)
+  process.exit(1)
+})
+
 /** A reader that went away (`| head`) wants no more; a full disk is an error like any other. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)

@@ -71,7 +71,7 @@ export function formatProcess(
       const text = `${expected ? '●' : ' '}${token} ${probability.toFixed(2)}`
       return expected ? colors.green(text) : probability < 0.05 ? colors.dim(text) : text
     })
-    return [String(t), norm.toFixed(2), displacement.toFixed(2), moved && moved > 0 ? moved.toFixed(2) : '', ...reading]
+    return [String(t), short(norm), short(displacement), moved && moved > 0 ? short(moved) : '', ...reading]
   })
   const readings = Math.max(0, ...thoughts.map(({ top }) => top.length))
   const columns = [
@@ -90,4 +90,8 @@ export function formatProcess(
   ]
     .filter((line, i, all) => line !== '' || all[i - 1] !== '')
     .join('\n')
+}
+
+function short(value: number): string {
+  return value < 1e4 ? value.toFixed(2) : value.toExponential(1)
 }
