@@ -31,8 +31,12 @@ export interface AppendPlan {
   readonly appended: readonly AppendedOutput[]
 }
 
-/** Splits off every aliased output that is nothing but its input with updates written into it. */
-export function planAppends(graph: Graph): AppendPlan {
+/**
+ * Splits off every aliased output that is nothing but its input with updates written into it, or the input as it was.
+ *
+ * @param hostMemory whether the engine can write into inputs; if not, only unchanged ones are split off
+ */
+export function planAppends(graph: Graph, hostMemory: boolean): AppendPlan {
   const appended: AppendedOutput[] = []
   const removed = new Set<Node>()
   const hidden = new Map<Tensor, string>()
@@ -44,7 +48,7 @@ export function planAppends(graph: Graph): AppendPlan {
   const outputs: Output[] = []
   for (const output of graph.outputs) {
     const chain = appendChain(graph, output)
-    if (!chain) {
+    if (!chain || (chain.length > 0 && !hostMemory)) {
       outputs.push(output)
       continue
     }
@@ -79,7 +83,7 @@ function appendChain(graph: Graph, output: Output): Node<'updateSlice'>[] | unde
     chain.unshift(node as Node<'updateSlice'>)
     value = node.inputs[0]!
   }
-  return chain.length > 0 ? chain : undefined
+  return chain
 }
 
 function countUses(graph: Graph, value: Tensor): number {

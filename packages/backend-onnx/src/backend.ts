@@ -94,7 +94,7 @@ export class OnnxBackend implements Backend {
     const { provider, threads, prepack } = this.settings
     const lowered = lower(graph, nativeOps)
     // Device tensors cannot be written to from here: there the step computes the whole cache, on the device.
-    const plan = provider === 'webgpu' ? { graph: lowered, appended: [] } : planAppends(lowered)
+    const plan = planAppends(lowered, provider !== 'webgpu')
     const bound = await this.weights.bind(plan.graph, parameters)
     const names = modelNames(plan.graph)
     const model = convert(plan.graph, {

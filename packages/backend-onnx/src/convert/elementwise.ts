@@ -18,7 +18,12 @@ export const elementwise: Rules = {
   sigmoid: same('Sigmoid'),
   erf: same('Erf'),
   softplus: same('Softplus'),
-  relu: same('Relu'),
+  // On WebGPU Relu turns NaN into 0.
+  relu: (emit, [x]) => {
+    if (emit.target.cpuOnly) return emit.op('Relu', [x!])
+    const zero = emit.scalar('f32', 0)
+    return emit.op('Where', [emit.op('Less', [x!, zero]), zero, x!])
+  },
   sin: same('Sin'),
   cos: same('Cos'),
   add: same('Add'),

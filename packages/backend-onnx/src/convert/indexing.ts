@@ -3,6 +3,9 @@
 import { int, string } from '../model.ts'
 import { bytesOf, type Rules } from './emitter.ts'
 
+/** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
+const FEW_ROWS = 4
+
 export const indexing: Rules = {
   gather: (emit, [table, indices], { inputs }) => {
     emit.refuseDynamic('gather', inputs[0]!.shape, [0])
@@ -28,15 +31,23 @@ export const indexing: Rules = {
     const [slots, rows] = [inputs[0]!.shape[axis]!, inputs[1]!.shape[axis]!]
     emit.refuseDynamic('updateSlice', inputs[0]!.shape, [axis])
     const row = emit.op('Sub', [emit.iota('i32', [slots]), start!]) // row of the update that falls on each slot
+    const aligned = emit.ints(inputs[0]!.shape.map((_, i) => (i === axis ? slots : 1)))
+    const choose = (here: string, update: string, target: string): string =>
+      emit.where(emit.op('Reshape', [here, aligned]), update, target, inputs[0]!.dtype)
+    if (rows <= FEW_ROWS) {
+      let result = target!
+      for (let i = 0; i < rows; i++) {
+        const part = [i, i + 1, axis].map((bound) => emit.ints([bound]))
+        const single = rows === 1 ? update! : emit.op('Slice', [update!, ...part])
+        result = choose(emit.op('Equal', [row, emit.scalar('i32', i)]), single, result)
+      }
+      return result
+    }
     const inside = emit.op('And', [
       emit.op('LessOrEqual', [emit.scalar('i32', 0), row]),
       emit.op('Less', [row, emit.scalar('i32', rows)]),
     ])
-    const aligned = inputs[0]!.shape.map((_, i) => (i === axis ? slots : 1))
-    const mask = emit.op('Reshape', [inside, emit.ints(aligned)])
-    const choose = (from: string): string => emit.where(mask, from, target!, inputs[0]!.dtype)
-    if (rows === 1) return choose(update!)
     const clamped = emit.op('Min', [emit.op('Max', [row, emit.scalar('i32', 0)]), emit.scalar('i32', rows - 1)])
-    return choose(emit.op('Gather', [update!, clamped], { axis: int(axis) }))
+    return choose(inside, emit.op('Gather', [update!, clamped], { axis: int(axis) }), target!)
   },
 }
