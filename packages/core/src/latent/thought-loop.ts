@@ -54,10 +54,10 @@ export interface SlotInputs extends Coefficients {
 /** Reads the prompts (ids [B, S] i32, left-padded) into all caches. */
 export function readPrompt(models: LoopModels, loop: ThoughtLoop, ids: Tensor): LoopState {
   const embeds = models.main.embed(ids) // [B, S, D]
-  const { lastHidden, next } = models.main.step(embeds)
+  const { state, next } = models.main.read(embeds)
   return {
     main: next,
-    candidate: lastRow(lastHidden),
+    candidate: state,
     previous: loop.refinement.residual?.first === 'startEmbedding' ? lastRow(embeds) : undefined,
     references: readReferences(models, loop, ids, embeds),
   }
@@ -71,9 +71,7 @@ function readReferences(
 ): References | undefined {
   if (!search || !good || !bad) return undefined
   const read = (model: TracedDecoder): { next: TracedDecoder; state: Tensor } => {
-    const filled = search.refEmbeddings === 'main' ? embeds : ownEmbeddings(model, main, ids, embeds)
-    const { lastHidden, next } = model.step(filled)
-    return { next, state: lastRow(lastHidden) }
+    return model.read(search.refEmbeddings === 'main' ? embeds : ownEmbeddings(model, main, ids, embeds))
   }
   const [strong, weak] = [read(good), read(bad)]
   return { good: strong.next, bad: weak.next, goodState: strong.state, badState: weak.state }

@@ -2,7 +2,7 @@
 
 import type { KeyValues } from '../nn/cache.ts'
 import { attentionBias, positionsOf } from '../nn/cache.ts'
-import { conv1d, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
+import { attentionOfLast, conv1d, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import type { Family } from './family.ts'
@@ -10,7 +10,7 @@ import type { Family } from './family.ts'
 export const gpt2: Family = {
   embed: (weights, _config, ids) => F.gather(weights('wte.weight'), ids),
 
-  forward(weights, config, embeds, cache) {
+  forward(weights, config, embeds, cache, wanted = 'all') {
     const rows = embeds.shape[1]!
     const bias = attentionBias(cache, rows)
     const norm = (x: Tensor, name: string): Tensor =>
@@ -27,7 +27,12 @@ export const gpt2: Family = {
         splitHeads(F.narrow(qkv, 2, part * config.width, (part + 1) * config.width), config.heads),
       ) as [Tensor, Tensor, Tensor] // [B, H, T, d]
       fresh.push({ k, v })
-      const mixed = F.attention(q, k, v, bias, config.headDim ** -0.5, cache.past?.[layer])
+      const scale = config.headDim ** -0.5
+      const lastOnly = wanted === 'last' && layer === config.layers - 1 && !cache.past
+      const mixed = lastOnly
+        ? attentionOfLast(q, k, v, bias, scale)
+        : F.attention(q, k, v, bias, scale, cache.past?.[layer])
+      if (lastOnly) x = F.narrow(x, 1, rows - 1, rows)
       x = F.add(x, project(mergeHeads(mixed), `h.${layer}.attn.c_proj`))
       const wide = F.gelu(project(norm(x, `h.${layer}.ln_2`), `h.${layer}.mlp.c_fc`), 'tanh')
       x = F.add(x, project(wide, `h.${layer}.mlp.c_proj`))

@@ -8,7 +8,7 @@ import { ropeInverseFrequencies } from '../io/config.ts'
 import type { KeyValues, TracedCache } from '../nn/cache.ts'
 import { attentionBias, positionsOf } from '../nn/cache.ts'
 import type { Weights } from '../nn/layers.ts'
-import { linear, mergeHeads, splitHeads } from '../nn/layers.ts'
+import { attentionOfLast, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant } from '../tensor/trace.ts'
@@ -25,7 +25,7 @@ function rotation(config: DecoderConfig, cache: TracedCache, rows: number): { co
 export const llama: Family = {
   embed: (weights, _config, ids) => F.gather(weights('model.embed_tokens.weight'), ids),
 
-  forward(weights, config, embeds, cache) {
+  forward(weights, config, embeds, cache, wanted = 'all') {
     const rows = embeds.shape[1]!
     const bias = attentionBias(cache, rows)
     const { cos, sin } = rotation(config, cache, rows)
@@ -40,7 +40,12 @@ export const llama: Family = {
       const { q, k, v } = project(weights, config, `${name}.self_attn`, norm(x, `${name}.input_layernorm`))
       const turned = { q: F.rotary(q, cos, sin), k: F.rotary(k, cos, sin) }
       fresh.push({ k: turned.k, v })
-      const mixed = F.attention(turned.q, turned.k, v, bias, config.headDim ** -0.5, cache.past?.[layer])
+      const scale = config.headDim ** -0.5
+      const lastOnly = wanted === 'last' && layer === config.layers - 1 && !cache.past
+      const mixed = lastOnly
+        ? attentionOfLast(turned.q, turned.k, v, bias, scale)
+        : F.attention(turned.q, turned.k, v, bias, scale, cache.past?.[layer])
+      if (lastOnly) x = F.narrow(x, 1, rows - 1, rows)
       const merged = mergeHeads(mixed) // [B, T, H·d]
       x = F.add(x, linearOf(weights, `${name}.self_attn.o_proj`, merged, config.attentionBias))
       x = F.add(x, mlp(weights, config, `${name}.mlp`, norm(x, `${name}.post_attention_layernorm`)))

@@ -14,7 +14,7 @@ import { weightsOf } from '../nn/layers.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant } from '../tensor/trace.ts'
-import type { Family, ForwardResult } from './family.ts'
+import type { Family, ForwardResult, Wanted } from './family.ts'
 import { families } from './registry.ts'
 
 export class TracedDecoder<Cache extends TracedCache = TracedCache> {
@@ -39,14 +39,20 @@ export class TracedDecoder<Cache extends TracedCache = TracedCache> {
   }
 
   /** Hidden states of (embeds [B, T, D]) behind the cache; the cache stays as it is. */
-  forward(embeds: Tensor): ForwardResult {
-    return this.family.forward(this.weights, this.config, embeds, this.cache)
+  forward(embeds: Tensor, wanted: Wanted = 'all'): ForwardResult {
+    return this.family.forward(this.weights, this.config, embeds, this.cache, wanted)
   }
 
   /** As `forward`, and writes the first `count` rows (default: all) to the cache. */
   step(embeds: Tensor, count: number = embeds.shape[1]!): ForwardResult & { readonly next: TracedDecoder<Cache> } {
     const result = this.forward(embeds)
     return { ...result, next: this.with(this.cache.append(result.fresh, count) as Cache) }
+  }
+
+  /** As `step` over a prompt of which only the last state matters: `state` is [B, D]. */
+  read(embeds: Tensor): { readonly state: Tensor; readonly next: TracedDecoder<Cache> } {
+    const { lastHidden, fresh } = this.forward(embeds, 'last')
+    return { state: lastRow(lastHidden), next: this.with(this.cache.append(fresh, embeds.shape[1]!) as Cache) }
   }
 
   /** Hidden state of a single vector [B, D] at position 0, without any context: [B, D]. */
