@@ -82,7 +82,7 @@ async function* freshRows(
   const slots = workload.prompt.length + workload.latents + workload.tokens - 1
   const caches = 2 * 4 * shape.layers * shape.width * slots
   const needed = statSync(join(folder, 'model.safetensors')).size + caches
-  const megabytes = starts.map(({ peakBytes }) => peakBytes / 1e6)
+  const megabytes = starts.map(({ memoryBytes }) => memoryBytes / 1e6)
   yield {
     name: 'memory',
     ours: { ...spreadOf(megabytes), unit: 'MB' },
