@@ -8,6 +8,7 @@ export default defineConfig(
     'io/index': 'src/io/index.ts',
     'data/index': 'src/data/index.ts',
     'evaluation/index': 'src/evaluation/index.ts',
+    'train/index': 'src/train/index.ts',
     'files/index': 'src/files/index.ts',
   }),
 )
