@@ -48,14 +48,15 @@ export function initialState(weights: ReadonlyMap<string, HostTensor>): Training
 /** Weights under training and what AdamW remembers of them, on a backend. */
 export class Trainer {
   readonly backend: Backend
-  /** Optimiser steps done. */
+  /** Optimiser steps since the moments were zero. */
   steps: number
   private readonly options: AdamWOptions
   private readonly specs: ReadonlyMap<string, TensorSpec>
   private readonly trained: readonly string[]
   private readonly programs: ExecutableCache
   private readonly termNames = new Map<string, readonly string[]>()
-  private readonly state: Readonly<Record<string, Buffer>>
+  private readonly state: Record<string, Buffer>
+  private objectiveKey = ''
 
   /** @param state as `initialState` makes it or `download` gave it after `steps` steps */
   constructor(backend: Backend, state: TrainingState, options: AdamWOptions = {}, steps = 0) {
@@ -99,6 +100,16 @@ export class Trainer {
     })
   }
 
+  /** Forgets the moments, as if this were the first step. */
+  resetMoments(): void {
+    this.steps = 0
+    for (const [key, spec] of Object.entries(this.stateSpecs())) {
+      if (key.startsWith(weightKey(''))) continue
+      this.state[key]!.dispose()
+      this.state[key] = this.backend.upload({ ...spec, data: new Float32Array(sizeOf(spec.shape)) })
+    }
+  }
+
   /** The objective's terms without a step. */
   evaluate(objective: Objective, batch: Batch): Promise<Report> {
     return this.run('evaluate', objective, batch)
@@ -139,6 +150,7 @@ export class Trainer {
     host: Batch,
     extra: Readonly<Record<string, Buffer>> = {},
   ): Promise<Report> {
+    if (kind !== 'evaluate' && objective) await this.forgetOthers(objective.key)
     const signature = Object.entries(host).map(([name, spec]) => `${name}:${formatSpec(spec)}`)
     const key = [kind, objective?.key ?? '', ...signature].join('|')
     const program = await this.programs.get(key, () => this.trace(kind, key, objective, host), new Map())
@@ -147,6 +159,12 @@ export class Trainer {
     const values = await this.backend.download(report!)
     for (const buffer of [...Object.values(given), report!]) buffer.dispose()
     return Object.fromEntries(this.termNames.get(key)!.map((name, i) => [name, values[i]!]))
+  }
+
+  /** A curriculum does not come back to an earlier objective, and compiled steps hold much memory. */
+  private async forgetOthers(key: string): Promise<void> {
+    if (this.objectiveKey !== key) await this.programs.dispose()
+    this.objectiveKey = key
   }
 
   private trace(kind: Kind, key: string, objective: Objective | undefined, host: Batch): Graph {

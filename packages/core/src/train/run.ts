@@ -1,0 +1,157 @@
+/**
+ * A training run that can be stopped at any moment and taken up again, bit for bit: weights, moments, the step's number,
+ * the curriculum's progress and the recipe are one safetensors file. The data's position is the step's number.
+ */
+
+import type { Backend } from '../backend.ts'
+import { Random } from '../data/random.ts'
+import { prosqaTokens } from '../data/vocabulary.ts'
+import { FormatError } from '../errors.ts'
+import type { DecoderConfig } from '../io/config.ts'
+import { parseSafetensors, writeSafetensors } from '../io/safetensors.ts'
+import type { HostTensor } from '../tensor/types.ts'
+import { Curriculum, type Progress } from './curriculum.ts'
+import { parseRecipe, type Recipe } from './recipe.ts'
+import { type Batch, initialState, type Objective, type Report, Trainer, weightKey } from './step.ts'
+import { initialWeights } from './weights.ts'
+
+/** What a step did. */
+export interface StepRecord {
+  /** Steps done, this one included. */
+  readonly step: number
+  readonly phase: number
+  readonly task: string
+  readonly thoughts: number
+  readonly learningRate: number
+  /** Columns of the batch, padding included, and latent steps. */
+  readonly tokens: number
+  readonly report: Report
+}
+
+const FORMAT = 'afterthought-training-1'
+const MODEL_STREAM = -1
+
+export class TrainingRun {
+  readonly recipe: Recipe
+  readonly config: DecoderConfig
+  readonly curriculum: Curriculum
+  readonly trainer: Trainer
+  private done: number
+  private progress: Progress
+  private prepared: readonly Batch[] | undefined
+
+  private constructor(recipe: Recipe, config: DecoderConfig, trainer: Trainer, done: number, progress?: Progress) {
+    this.recipe = recipe
+    this.config = config
+    this.trainer = trainer
+    this.done = done
+    this.curriculum = new Curriculum(recipe, config)
+    this.progress = progress ?? this.curriculum.start()
+  }
+
+  /**
+   * Begins from random weights, or from those given.
+   *
+   * @throws ConfigError naming the key of the recipe
+   */
+  static start(json: unknown, backend: Backend, weights?: ReadonlyMap<string, HostTensor>): TrainingRun {
+    const { recipe, config } = parseRecipe(json)
+    const first = weights ?? initialWeights(config, new Random(recipe.seed, MODEL_STREAM), recipe.initialization)
+    return new TrainingRun(recipe, config, new Trainer(backend, initialState(first), recipe.optimizer), 0)
+  }
+
+  /**
+   * Goes on from a checkpoint, bit for bit as the run that wrote it would have on the same backend.
+   *
+   * @throws FormatError if it is none
+   */
+  static async resume(bytes: Uint8Array, backend: Backend): Promise<TrainingRun> {
+    const { metadata, tensors } = await parseSafetensors(bytes, 'checkpoint')
+    if (metadata.format !== FORMAT) {
+      throw new FormatError('not a training checkpoint', {
+        where: 'checkpoint',
+        expected: FORMAT,
+        actual: metadata.format,
+      })
+    }
+    const { recipe, config } = parseRecipe(JSON.parse(metadata.recipe!))
+    const state = new Map<string, HostTensor>()
+    for (const [key, tensor] of tensors) {
+      state.set(key, { shape: tensor.shape, dtype: 'f32', data: await tensor.read() })
+    }
+    const { done, moments, progress } = JSON.parse(metadata.position!) as Position
+    return new TrainingRun(recipe, config, new Trainer(backend, state, recipe.optimizer, moments), done, progress)
+  }
+
+  get steps(): number {
+    return this.done
+  }
+
+  get finished(): boolean {
+    return this.done >= this.curriculum.steps
+  }
+
+  /** One step. @throws NumericError if it diverges */
+  async step(): Promise<StepRecord> {
+    const { curriculum, done } = this
+    const { phase, objective, rate, thoughts } = curriculum.plan(done, this.progress)
+    const batches = this.prepared ?? curriculum.batches(done)
+    const running = this.trainer.step(objective, batches, rate)
+    // The next step's data is made while the backend computes.
+    this.prepared = done + 1 < curriculum.steps ? curriculum.batches(done + 1) : undefined
+    const report = await running
+    this.progress = curriculum.observe(done, this.progress, report)
+    this.done++
+    const tokens = batches.reduce((sum, { ids }) => sum + ids!.shape[0]! * (ids!.shape[1]! + thoughts), 0)
+    const { task } = this.recipe.phases[phase]!
+    return { step: this.done, phase, task, thoughts, learningRate: rate, tokens, report }
+  }
+
+  /** Terms of an objective on batches, averaged over them. */
+  async evaluate(objective: Objective, batches: readonly Batch[]): Promise<Report> {
+    const sums: Record<string, number> = {}
+    for (const batch of batches) {
+      const report = await this.trainer.evaluate(objective, batch)
+      for (const [name, value] of Object.entries(report)) sums[name] = (sums[name] ?? 0) + value / batches.length
+    }
+    return sums
+  }
+
+  /** Everything, as one file. */
+  async checkpoint(): Promise<Uint8Array> {
+    const position: Position = { done: this.done, moments: this.trainer.steps, progress: this.progress }
+    const metadata = { format: FORMAT, recipe: JSON.stringify(this.recipe), position: JSON.stringify(position) }
+    return writeSafetensors(await this.trainer.download(), metadata)
+  }
+
+  /** The model as files of a folder that `loadModel` reads. */
+  async model(): Promise<Map<string, Uint8Array | string>> {
+    const prefix = weightKey('')
+    const weights = [...(await this.trainer.download())].filter(([key]) => key.startsWith(prefix))
+    const named = new Map(weights.map(([key, tensor]) => [key.slice(prefix.length), tensor]))
+    const latent = {
+      format: 'prosqa-symbolic',
+      latents: this.recipe.latents,
+      startIds: [],
+      endIds: [prosqaTokens.answer],
+      latentId: prosqaTokens.latent,
+      tokens: 1,
+    }
+    return new Map<string, Uint8Array | string>([
+      ['model.safetensors', writeSafetensors(named, { format: 'pt' })],
+      ['config.json', `${JSON.stringify(this.recipe.model, undefined, 2)}\n`],
+      ['latent_config.json', `${JSON.stringify(latent, undefined, 2)}\n`],
+    ])
+  }
+
+  async dispose(): Promise<void> {
+    await this.trainer.dispose()
+  }
+}
+
+interface Position {
+  readonly done: number
+  /** Optimiser steps since the moments were zero. */
+  readonly moments: number
+  readonly progress: Progress
+}
