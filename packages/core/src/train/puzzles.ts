@@ -6,6 +6,8 @@
 
 import { type GraphParameters, growGraph, realGraphs } from '../data/generator.ts'
 import { childrenOf, distancesFrom, type Edge, shortestPathLevels, UNREACHABLE, walkSets } from '../data/graph.ts'
+import type { ProsqaItem } from '../data/prosqa.ts'
+import { encodeProsqa } from '../data/question.ts'
 import type { Random } from '../data/random.ts'
 import { prosqaTokens, SYMBOL_COUNT } from '../data/vocabulary.ts'
 
@@ -80,6 +82,15 @@ export function drawPuzzle(random: Random, size: GraphSize): Puzzle {
       hops: distances[root]![target]!,
     }
   }
+}
+
+/** A ProsQA item as a puzzle, for validation. @throws ArgumentError if its question is not ProsQA's language */
+export function puzzleOf({ question, idx_to_symbol: names, target }: ProsqaItem): Puzzle {
+  const { promptIds, symbols, edges, personId: root } = encodeProsqa(question)
+  const children = childrenOf(symbols.length, edges)
+  const answer = symbols.indexOf(names[target]!)
+  const hops = distancesFrom([root], children)[answer]!
+  return { promptIds, symbols: symbols.map((_, id) => id), edges, children, root, target: answer, hops }
 }
 
 /** For thought 1, 2, … `MOST_HOPS`, the nodes it should be read as. */

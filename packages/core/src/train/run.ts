@@ -10,9 +10,12 @@ import { FormatError } from '../errors.ts'
 import type { DecoderConfig } from '../io/config.ts'
 import { parseSafetensors, writeSafetensors } from '../io/safetensors.ts'
 import type { HostTensor } from '../tensor/types.ts'
+import { thoughtBatch, tokenBatch } from './batches.ts'
 import { Curriculum, type Progress } from './curriculum.ts'
+import { thoughtObjective, tokenObjective } from './objectives.ts'
+import { MOST_HOPS, type Puzzle } from './puzzles.ts'
 import { parseRecipe, type Recipe } from './recipe.ts'
-import { type Batch, initialState, type Objective, type Report, Trainer, weightKey } from './step.ts'
+import { type Batch, initialState, type Report, Trainer, weightKey } from './step.ts'
 import { initialWeights } from './weights.ts'
 
 /** What a step did. */
@@ -30,6 +33,8 @@ export interface StepRecord {
 
 const FORMAT = 'afterthought-training-1'
 const MODEL_STREAM = -1
+/** Rows of a validation batch. */
+const VALIDATION_ROWS = 50
 
 export class TrainingRun {
   readonly recipe: Recipe
@@ -107,14 +112,33 @@ export class TrainingRun {
     return { step: this.done, phase, task, thoughts, learningRate: rate, tokens, report }
   }
 
-  /** Terms of an objective on batches, averaged over them. */
-  async evaluate(objective: Objective, batches: readonly Batch[]): Promise<Report> {
-    const sums: Record<string, number> = {}
-    for (const batch of batches) {
-      const report = await this.trainer.evaluate(objective, batch)
-      for (const [name, value] of Object.entries(report)) sums[name] = (sums[name] ?? 0) + value / batches.length
+  /**
+   * Share of puzzles answered right: with so many thoughts, then the first answer token. Runs whose thoughts are words are
+   * judged by the words they were taught, each after the right ones before it.
+   */
+  async accuracy(puzzles: readonly Puzzle[], latents: number): Promise<number> {
+    const { config, recipe } = this
+    const inTokens = recipe.phases.at(-1)!.task === 'tokens'
+    const objective = inTokens
+      ? tokenObjective(config)
+      : thoughtObjective(config, {
+          count: latents,
+          slots: recipe.phases.at(-1)!.slots ?? 'thoughts',
+          supervised: false,
+        })
+    const sorted = [...puzzles].sort((a, b) => a.promptIds.length - b.promptIds.length)
+    const longest = (sorted.at(-1)?.promptIds.length ?? 0) + MOST_HOPS + 3
+    const lengths = [...recipe.lengths, recipe.lengths.at(-1)! + longest]
+    let right = 0
+    for (let from = 0; from < sorted.length; from += VALIDATION_ROWS) {
+      const part = sorted.slice(from, from + VALIDATION_ROWS)
+      const batch = inTokens
+        ? tokenBatch(new Random(recipe.seed), part, lengths, recipe.phases.at(-1)!.chain ?? true)
+        : thoughtBatch(part, lengths, config.vocabSize, 'none')
+      const { accuracy } = await this.trainer.evaluate(objective, batch)
+      right += accuracy! * part.length
     }
-    return sums
+    return right / sorted.length
   }
 
   /** Everything, as one file. */
@@ -125,7 +149,7 @@ export class TrainingRun {
   }
 
   /** The model as files of a folder that `loadModel` reads. */
-  async model(): Promise<Map<string, Uint8Array | string>> {
+  async model(): Promise<Readonly<Record<string, Uint8Array | string>>> {
     const prefix = weightKey('')
     const weights = [...(await this.trainer.download())].filter(([key]) => key.startsWith(prefix))
     const named = new Map(weights.map(([key, tensor]) => [key.slice(prefix.length), tensor]))
@@ -137,11 +161,11 @@ export class TrainingRun {
       latentId: prosqaTokens.latent,
       tokens: 1,
     }
-    return new Map<string, Uint8Array | string>([
-      ['model.safetensors', writeSafetensors(named, { format: 'pt' })],
-      ['config.json', `${JSON.stringify(this.recipe.model, undefined, 2)}\n`],
-      ['latent_config.json', `${JSON.stringify(latent, undefined, 2)}\n`],
-    ])
+    return {
+      'model.safetensors': writeSafetensors(named, { format: 'pt' }),
+      'config.json': `${JSON.stringify(this.recipe.model, undefined, 2)}\n`,
+      'latent_config.json': `${JSON.stringify(latent, undefined, 2)}\n`,
+    }
   }
 
   async dispose(): Promise<void> {
