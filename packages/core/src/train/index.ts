@@ -2,6 +2,7 @@
 
 export * from './adamw.ts'
 export * from './batches.ts'
+export * from './coconut.ts'
 export * from './curriculum.ts'
 export * from './losses.ts'
 export * from './objectives.ts'
