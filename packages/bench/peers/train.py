@@ -1,12 +1,12 @@
-"""Training steps in PyTorch, as the peer of `bench train`: forward, backward, clipping and AdamW.
+"""Training steps in PyTorch, as the peer of the suite `train`: forward, backward, clipping and AdamW.
 
-    python train.py CASE [threads] [steps]     CASE: step-128 | step-256 | recipe
-
-Prints one JSON line with milliseconds per step (wall clock and processor time) after three warm-up steps. The models are
-those of the suite: two pre-norm layers, four heads, MLP of four widths, GELU, tied head of 64 tokens, batch 32 x 160; and
-the symbolic ProsQA recipe: two Llama layers of width 128, 128 prompts of 144 tokens, six thoughts, the answer.
+Started with a case (step-128, step-256, recipe, quick) instead of a model folder, it says that it is ready and answers
+every line with the time of one step. The models are those of src/suites/train.ts: two pre-norm layers, four heads, MLP of
+four widths, GELU, tied head of 64 tokens, batch 32 x 160; and the symbolic ProsQA recipe: two Llama layers of width 128,
+128 prompts of 144 tokens, six thoughts, the answer.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -15,15 +15,18 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-CASE = sys.argv[1]
-torch.set_num_threads(int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+parser = argparse.ArgumentParser()
+parser.add_argument("case", choices=["step-128", "step-256", "recipe", "quick"])
+parser.add_argument("--threads", type=int, required=True)
+options = parser.parse_args()
+CASE = options.case
+torch.set_num_threads(options.threads)
 torch.set_flush_denormal(True)
-STEPS = int(sys.argv[3]) if len(sys.argv) > 3 else 10
 torch.manual_seed(0)
 RECIPE = CASE == "recipe"
-D = 256 if CASE == "step-256" else 128
+D = {"step-256": 256, "quick": 32}.get(CASE, 128)
 HEADS, VOCABULARY = (2, 48) if RECIPE else (4, 64)
-BATCH, PROMPT, THOUGHTS = (128, 144, 6) if RECIPE else (32, 160, 0)
+BATCH, PROMPT, THOUGHTS = (128, 144, 6) if RECIPE else (2, 16, 0) if CASE == "quick" else (32, 160, 0)
 HEAD = D // HEADS
 
 
@@ -134,16 +137,21 @@ if RECIPE:
 else:
     batch = (ids, torch.randint(0, VOCABULARY, (BATCH, PROMPT)))
 
-walls, cpus = [], []
-for step in range(STEPS + 3):
-    wall, cpu = time.perf_counter(), time.process_time()
+
+
+def say(message):
+    print(json.dumps(message), flush=True)
+
+
+say({"versions": {"torch": torch.__version__}})
+for _ in sys.stdin:
+    processor, started = time.process_time(), time.perf_counter()
     optimizer.zero_grad()
     loss = model.loss(*batch)
     loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     loss.item()
-    if step >= 3:
-        walls.append((time.perf_counter() - wall) * 1000)
-        cpus.append((time.process_time() - cpu) * 1000)
-print(json.dumps({"case": CASE, "ms": walls, "cpuMs": cpus, "torch": torch.__version__}))
+    ended = time.perf_counter()
+    spent = {"ms": 1000 * (ended - started), "foreignCpuMs": 1000 * (time.process_time() - processor)}
+    say({**spent, "tokens": [], "thoughts": []})
