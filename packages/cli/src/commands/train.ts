@@ -9,6 +9,7 @@ import { writeFileAtomically } from '@afterthought/core/files'
 import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/core/train'
 import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
+import { learningCurvesSvg } from '../drawing/learning-curves.ts'
 import { backendOptions } from '../options.ts'
 import type { Output } from '../output.ts'
 import { formatSeconds } from '../progress.ts'
@@ -180,14 +181,13 @@ class Session {
     if (this.output.json) this.output.jsonLine(line)
     else this.output.note(`validation ${percent(accuracy)}, without thoughts ${percent(withoutThoughts)}`)
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
-    await writeFileAtomically(join(folder, CURVES), await this.curves())
+    await writeFileAtomically(join(folder, CURVES), this.curves())
     for (const [name, data] of Object.entries(await run.model()))
       await writeFileAtomically(join(folder, 'model', name), data)
     await writeFileAtomically(join(folder, STATE), await run.checkpoint())
   }
 
-  private async curves(): Promise<string> {
-    const { learningCurvesSvg } = await import('../drawing/learning-curves.ts')
+  private curves(): string {
     const curve = (key: string, name: string): { name: string; points: [number, number][] } => ({
       name,
       points: this.lines.flatMap((line): [number, number][] =>

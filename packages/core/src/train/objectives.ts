@@ -45,9 +45,9 @@ export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions)
       const batch = ids!.shape[0]!
       let decoder = new TracedDecoder(weights, config, promptedCache(start!))
       const take = (rows: Tensor): Tensor => {
-        const { lastHidden, next } = decoder.step(rows)
+        const { state, next } = decoder.read(rows)
         decoder = next as typeof decoder
-        return lastRow(lastHidden)
+        return state
       }
       const tokens = (id: number): Tensor => decoder.embed(constant(new Int32Array(batch).fill(id), [batch, 1], 'i32'))
       const states = [take(decoder.embed(ids!))] // [B, D]: the state that proposes thought t, from t = 1
