@@ -1,0 +1,203 @@
+/**
+ * Memory on the device: tensors that callers hold, the pool they come from and return to, and read-back.
+ *
+ * Every element takes four bytes (bool as 0 or 1 in a u32), as WGSL can address nothing smaller. Buffers are never left to
+ * garbage collection: bun-webgpu would keep them for good.
+ */
+
+import type { Buffer, DType, HostArray, TensorSpec } from '@afterthought/core'
+import { allocate, BackendError, DisposedError, formatSpec, sizeOf } from '@afterthought/core'
+import type { DeviceGuard } from './guard.ts'
+import { settle } from './guard.ts'
+
+export const BYTES_PER_ELEMENT = 4
+
+/** Storage on the device, with the number that bind groups are cached by. */
+export interface Memory {
+  readonly gpu: GPUBuffer
+  readonly size: number
+  readonly id: number
+}
+
+/** Sizes are rounded up to a quarter of their power of two, so that neighbouring sizes share buffers. */
+export function roundedSize(bytes: number): number {
+  const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 2))
+  return Math.ceil(Math.max(bytes, 1) / step) * step
+}
+
+/** Buffers that wait for reuse hold at most this many bytes. */
+const IDLE_BYTES = 256 * 2 ** 20
+
+export class MemoryPool {
+  /** Device memory held: in use and idle. */
+  allocatedBytes = 0
+  private readonly guard: DeviceGuard
+  private readonly idle = new Map<number, Memory[]>()
+  private idleBytes = 0
+  private count = 0
+
+  constructor(guard: DeviceGuard) {
+    this.guard = guard
+  }
+
+  /** Uninitialised storage of at least `bytes`. @throws BackendError if it is more than the device can hold in one buffer */
+  take(bytes: number, where: string): Memory {
+    const size = roundedSize(bytes)
+    const known = this.idle.get(size)?.pop()
+    if (known) {
+      this.idleBytes -= size
+      return known
+    }
+    return this.create(Math.min(size, this.largest(bytes, where)), where)
+  }
+
+  /** Storage of exactly `bytes`, not meant to be pooled. */
+  create(bytes: number, where: string): Memory {
+    const { device } = this.guard
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16)
+    this.largest(size, where)
+    try {
+      const gpu = device.createBuffer({
+        label: where,
+        size,
+        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      })
+      this.allocatedBytes += size
+      return { gpu, size, id: this.count++ }
+    } catch (error) {
+      throw this.guard.wrap(error, where)
+    }
+  }
+
+  /** Gives storage back. Work already submitted still finds it: later writes are queued behind. */
+  give(memory: Memory): void {
+    if (roundedSize(memory.size) !== memory.size || this.idleBytes + memory.size > IDLE_BYTES) {
+      this.destroy(memory)
+      return
+    }
+    let stack = this.idle.get(memory.size)
+    if (!stack) {
+      stack = []
+      this.idle.set(memory.size, stack)
+    }
+    stack.push(memory)
+    this.idleBytes += memory.size
+  }
+
+  destroy(memory: Memory): void {
+    this.allocatedBytes -= memory.size
+    memory.gpu.destroy()
+  }
+
+  dispose(): void {
+    for (const stack of this.idle.values()) for (const memory of stack) this.destroy(memory)
+    this.idle.clear()
+    this.idleBytes = 0
+  }
+
+  private largest(bytes: number, where: string): number {
+    const { maxBufferSize } = this.guard.device.limits
+    if (bytes <= maxBufferSize) return maxBufferSize
+    throw new BackendError('a tensor is larger than a buffer of this device', {
+      where,
+      expected: `at most ${maxBufferSize} bytes`,
+      actual: `${bytes}`,
+    })
+  }
+}
+
+/** A tensor of ours on the device. */
+export class DeviceBuffer implements Buffer, Disposable {
+  readonly shape: readonly number[]
+  readonly dtype: DType
+  /** The pool identifies the backend: buffers of another one are refused. */
+  readonly pool: MemoryPool
+  private storage: Memory | undefined
+
+  constructor(spec: TensorSpec, pool: MemoryPool, storage: Memory) {
+    this.shape = spec.shape
+    this.dtype = spec.dtype
+    this.pool = pool
+    this.storage = storage
+  }
+
+  /** @throws DisposedError */
+  get memory(): Memory {
+    if (!this.storage) throw new DisposedError('the buffer has been disposed of', { where: formatSpec(this) })
+    return this.storage
+  }
+
+  dispose(): void {
+    if (this.storage) this.pool.give(this.storage)
+    this.storage = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** Host values as the device stores them; a plain ArrayBuffer, as `writeBuffer` crashes on shared memory in Node. */
+export function deviceBytes(data: HostArray): Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+  if (data instanceof Uint8Array) return Uint32Array.from(data, (bit) => (bit ? 1 : 0))
+  if (data.buffer instanceof ArrayBuffer) return data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
+  return data.slice() as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
+}
+
+/** Writes host values. An empty write panics Deno: skipped. */
+export function write(device: GPUDevice, memory: Memory, data: ArrayBufferView<ArrayBuffer>, offset = 0): void {
+  if (data.byteLength === 0) return
+  device.queue.writeBuffer(memory.gpu, offset, data.buffer, data.byteOffset, data.byteLength)
+}
+
+/** Copies device memory to the host, through staging buffers that are kept. */
+export class Reader {
+  private readonly guard: DeviceGuard
+  private readonly staging = new Map<number, GPUBuffer[]>()
+
+  constructor(guard: DeviceGuard) {
+    this.guard = guard
+  }
+
+  async read(spec: TensorSpec, memory: Memory): Promise<HostArray> {
+    const where = `download ${formatSpec(spec)}`
+    this.guard.check(where)
+    const length = sizeOf(spec.shape)
+    if (length === 0) return allocate(spec.dtype, 0)
+    const { device } = this.guard
+    const bytes = length * BYTES_PER_ELEMENT
+    const size = roundedSize(bytes)
+    const staging =
+      this.staging.get(size)?.pop() ??
+      device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST })
+    try {
+      const encoder = device.createCommandEncoder()
+      encoder.copyBufferToBuffer(memory.gpu, 0, staging, 0, bytes)
+      device.queue.submit([encoder.finish()])
+      await staging.mapAsync(GPUMapMode.READ, 0, bytes)
+      this.guard.check(where)
+      const copy = staging.getMappedRange(0, bytes).slice(0)
+      staging.unmap()
+      const kept = this.staging.get(size)
+      if (kept) kept.push(staging)
+      else this.staging.set(size, [staging])
+      return hostArray(spec.dtype, copy)
+    } catch (error) {
+      staging.destroy()
+      await settle()
+      this.guard.check(where)
+      throw this.guard.wrap(error, where)
+    }
+  }
+
+  dispose(): void {
+    for (const stack of this.staging.values()) for (const buffer of stack) buffer.destroy()
+    this.staging.clear()
+  }
+}
+
+function hostArray(dtype: DType, bytes: ArrayBuffer): HostArray {
+  if (dtype === 'f32') return new Float32Array(bytes)
+  if (dtype === 'i32') return new Int32Array(bytes)
+  return Uint8Array.from(new Uint32Array(bytes))
+}

@@ -1,0 +1,165 @@
+/**
+ * Reading and writing by index: table look-up, its transpose, and writing rows into a cache.
+ *
+ * An index out of range cannot be reported from inside a kernel; it gives NaN, which no later step hides.
+ */
+
+import { sizeOf } from '@afterthought/core'
+import type { Expression } from '../plan/expression.ts'
+import { evaluate } from '../plan/expression.ts'
+import type { View } from '../plan/views.ts'
+import type { Slab, WeightView } from '../plan/weights.ts'
+import { storageType } from './element-ops.ts'
+import type { Kernel } from './kernel.ts'
+import { weightReader } from './weight-reader.ts'
+import type { Target } from './workgroup.ts'
+
+const THREADS = 64
+
+const NAN = 'fn nan(i: u32) -> f32 { return bitcast<f32>(0x7fc00000u | (i & 0u)); }'
+
+/** Rows of a dense f32 table. */
+export function gather(table: View, indices: View, out: View): Kernel {
+  const rows = table.shape[0]!
+  const width = sizeOf(table.shape.slice(1))
+  const count = sizeOf(out.shape)
+  return {
+    label: 'gather',
+    bindings: [
+      { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
+      { name: 'table', slot: table.slot, access: 'read', type: 'f32' },
+      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
+    ],
+    parameters: { count, rows, width, tableAt: table.offset, indicesAt: indices.offset },
+    size: THREADS,
+    groups: Math.ceil(count / THREADS),
+    declarations: [NAN],
+    body: `
+  let i = group * ${THREADS}u + lane;
+  if (i >= p.count) { return; }
+  let index = indices[p.indicesAt + i / p.width];
+  let known = index >= 0 && index < i32(p.rows);
+  let row = u32(select(0, index, known));
+  out[i] = select(nan(i), table[p.tableAt + row * p.width + i % p.width], known);`,
+    flops: 0,
+  }
+}
+
+/** Rows of one slab of a weight in its storage format, four elements a thread; rows of other slabs are left alone. */
+export function gatherWeight(target: Target, table: WeightView, slab: Slab, indices: View, out: View): Kernel {
+  const width = table.columns
+  const count = sizeOf(out.shape) / 4
+  const reader = weightReader(target, table, slab)
+  const last = slab.to === table.rows
+  return {
+    label: 'gather',
+    bindings: [
+      { name: 'out', slot: out.slot, access: 'write', type: 'vec4<f32>' },
+      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
+      ...reader.bindings,
+    ],
+    parameters: {
+      count,
+      quads: width / 4,
+      slabFrom: slab.from,
+      slabTo: slab.to,
+      total: table.rows,
+      isLast: last ? 1 : 0,
+      indicesAt: indices.offset,
+    },
+    size: THREADS,
+    groups: Math.ceil(count / THREADS),
+    ...(reader.features.length > 0 && { features: reader.features }),
+    declarations: [NAN, ...reader.declarations],
+    body: `
+  let i = group * ${THREADS}u + lane;
+  if (i >= p.count) { return; }
+  let index = indices[p.indicesAt + i / p.quads];
+  let known = index >= 0 && index < i32(p.total);
+  if (!known && p.isLast == 1u) { out[i] = vec4<f32>(nan(i)); }
+  if (!known || u32(index) < p.slabFrom || u32(index) >= p.slabTo) { return; }
+  out[i] = weight4(u32(index) - p.slabFrom, i % p.quads, p.quads);`,
+    flops: 0,
+  }
+}
+
+/** Threads that walk all indices side by side for one column, each responsible for every n-th row. */
+const ROW_CLASSES = 16
+
+/** Sums updates that name the same row, in index order: the same bits at every run. */
+export function scatterAdd(indices: View, updates: View, rows: number, out: View): Kernel {
+  const width = sizeOf(out.shape) / rows
+  const items = sizeOf(indices.shape)
+  const classes = Math.min(ROW_CLASSES, rows)
+  return {
+    label: 'scatterAdd',
+    bindings: [
+      { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
+      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
+      { name: 'updates', slot: updates.slot, access: 'read', type: 'f32' },
+    ],
+    parameters: { count: classes * width, classes, width, rows, items, indicesAt: indices.offset, updatesAt: updates.offset },
+    size: THREADS,
+    groups: Math.ceil((classes * width) / THREADS),
+    body: `
+  let t = group * ${THREADS}u + lane;
+  if (t >= p.count) { return; }
+  let column = t % p.width;
+  let own = t / p.width;
+  for (var row = own; row < p.rows; row += p.classes) { out[row * p.width + column] = 0.0; }
+  for (var n = 0u; n < p.items; n++) {
+    let index = indices[p.indicesAt + n];
+    if (index < 0 || u32(index) >= p.rows || u32(index) % p.classes != own) { continue; }
+    out[u32(index) * p.width + column] += updates[p.updatesAt + n * p.width + column];
+  }`,
+    flops: items * width,
+  }
+}
+
+export interface Placement {
+  /** Overwritten in part: dense, whole. */
+  readonly target: View
+  readonly update: Expression
+}
+
+/** Writes updates of one shape into targets of one shape at `start` along `axis`; one dispatch for keys and values. */
+export function place(placements: readonly Placement[], updateShape: readonly number[], start: View, axis: number): Kernel {
+  const { shape, dtype } = placements[0]!.target
+  const inner = sizeOf(shape.slice(axis + 1))
+  const count = sizeOf(updateShape)
+  const parts = placements.map(({ update }, n) => evaluate(update, updateShape, `u${n}`))
+  const broken = dtype === 'f32' ? 'nan(i)' : `${storageType(dtype)}(0)`
+  return {
+    label: 'updateSlice',
+    bindings: [
+      ...placements.map(({ target }, n) => ({
+        name: `out${n}`,
+        slot: target.slot,
+        access: 'write' as const,
+        type: storageType(dtype),
+      })),
+      { name: 'start', slot: start.slot, access: 'read', type: 'i32' },
+      ...parts.flatMap(({ bindings }) => bindings),
+    ],
+    parameters: {
+      count,
+      run: updateShape[axis]! * inner,
+      inner,
+      step: shape[axis]! * inner,
+      room: shape[axis]! - updateShape[axis]!,
+      startAt: start.offset,
+      ...Object.assign({}, ...parts.map(({ parameters }) => parameters)),
+    },
+    size: THREADS,
+    groups: Math.ceil(count / THREADS),
+    declarations: [NAN, ...parts.flatMap(({ declarations }) => declarations)],
+    body: `
+  let i = group * ${THREADS}u + lane;
+  if (i >= p.count) { return; }
+  let first = start[p.startAt];
+  let fits = first >= 0 && first <= i32(p.room);
+  let at = i / p.run * p.step + u32(clamp(first, 0, i32(p.room))) * p.inner + i % p.run;
+${parts.map(({ statements, result }, n) => `${statements}\n  out${n}[at] = select(${broken}, ${result}, fits);`).join('\n')}`,
+    flops: 0,
+  }
+}

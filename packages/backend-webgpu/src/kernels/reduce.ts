@@ -1,0 +1,229 @@
+/**
+ * Reductions, running sums, arg-max and top-k. Tensors are seen as [outer, extent, inner] around the reduced axes.
+ *
+ * Many outputs: a thread each, reading in the order of the reference. Few outputs over long extents: a workgroup each.
+ * A chain of elementwise operations in front is computed on the way in.
+ */
+
+import type { Expression } from '../plan/expression.ts'
+import { costOf, evaluate } from '../plan/expression.ts'
+import type { View } from '../plan/views.ts'
+import { storageType } from './element-ops.ts'
+import { elementFunctions } from './element-ops.ts'
+import type { Binding, Kernel } from './kernel.ts'
+import { lowest, ROW_LANES, type Target, rowReductions, lanes } from './workgroup.ts'
+
+export interface Extents {
+  readonly outer: number
+  readonly extent: number
+  readonly inner: number
+}
+
+const THREADS = 64
+
+/** Fewer outputs than this over more than `LONG` elements each are given a workgroup each. */
+const FEW = 1024
+const LONG = 128
+
+const write = (view: View, type: string, name = 'out'): Binding => ({ name, slot: view.slot, access: 'write', type })
+
+/** Sum or maximum of `expression`, which has the shape of the whole input. */
+export function reduce(
+  target: Target,
+  op: 'reduceSum' | 'reduceMax',
+  expression: Expression,
+  shape: readonly number[],
+  { outer, extent, inner }: Extents,
+  out: View,
+): Kernel {
+  const count = outer * inner
+  const value = evaluate(expression, shape, 'e')
+  const sum = op === 'reduceSum'
+  const byGroup = count < FEW && extent > LONG
+  const join = sum ? `total += ${value.result};` : `total = maxNan(total, ${value.result});`
+  const declarations = [...value.declarations, lowest]
+  if (!sum) declarations.push(elementFunctions.isNan, elementFunctions.maxNan)
+  const loop = `
+  let o = output / p.inner;
+  let base = o * p.extent * p.inner + output % p.inner;
+  var total = ${sum ? '0.0' : 'lowest(lane)'};
+  for (var r = ${byGroup ? 'lane' : '0u'}; r < p.extent; r += ${byGroup ? ROW_LANES : 1}u) {
+  let i = base + r * p.inner;
+${value.statements}
+    ${join}
+  }`
+  const common = {
+    label: op,
+    bindings: [write(out, 'f32'), ...value.bindings],
+    parameters: { count, extent, inner, ...value.parameters },
+    flops: (1 + costOf(expression)) * count * extent,
+  }
+  if (!byGroup) {
+    return {
+      ...common,
+      size: THREADS,
+      groups: Math.ceil(count / THREADS),
+      declarations,
+      body: `
+  let output = group * ${THREADS}u + lane;
+  if (output >= p.count) { return; }
+${loop}
+  out[output] = total;`,
+    }
+  }
+  const reductions = rowReductions(target, ['Sum', 'Max'])
+  // A maximum that meets NaN anywhere is NaN: hardware maxima may drop it, so its presence is summed up beside.
+  const finish = sum
+    ? `total = rowSum(total, ${lanes(target)});`
+    : `let broken = rowSum(select(0.0, 1.0, isNan(total)), ${lanes(target)});
+  total = rowMax(total, ${lanes(target)});
+  if (broken > 0.0) { total = bitcast<f32>(0x7fc00000u | (lane & 0u)); }`
+  return {
+    ...common,
+    size: ROW_LANES,
+    groups: count,
+    features: reductions.features ?? [],
+    declarations: [...declarations, ...(reductions.declarations ?? [])],
+    body: `
+  let output = group;
+  if (output >= p.count) { return; }
+${loop}
+  ${finish}
+  if (lane == 0u) { out[output] = total; }`,
+  }
+}
+
+/** Running sums along the extent, in order. */
+export function cumsum(expression: Expression, shape: readonly number[], extents: Extents, out: View): Kernel {
+  const { outer, extent, inner } = extents
+  const value = evaluate(expression, shape, 'e')
+  const type = storageType(expression.dtype)
+  return {
+    label: 'cumsum',
+    bindings: [write(out, type), ...value.bindings],
+    parameters: { count: outer * inner, extent, inner, ...value.parameters },
+    size: THREADS,
+    groups: Math.ceil((outer * inner) / THREADS),
+    declarations: value.declarations,
+    body: `
+  let line = group * ${THREADS}u + lane;
+  if (line >= p.count) { return; }
+  let base = line / p.inner * p.extent * p.inner + line % p.inner;
+  var total = ${type}(0);
+  for (var r = 0u; r < p.extent; r++) {
+    let i = base + r * p.inner;
+${value.statements}
+    total += ${value.result};
+    out[i] = total;
+  }`,
+    flops: outer * extent * inner,
+  }
+}
+
+/** Index of the first maximum along the extent. NaN counts as the smallest value. */
+export function argmax(x: View, { outer, extent, inner }: Extents, out: View): Kernel {
+  const count = outer * inner
+  const byGroup = count < FEW && extent > LONG
+  const stride = byGroup ? ROW_LANES : 1
+  const loop = `
+  let base = p.xAt + output / p.inner * p.extent * p.inner + output % p.inner;
+  var best = 0u;
+  var top = lowest(lane);
+  for (var r = ${byGroup ? 'lane' : '0u'}; r < p.extent; r += ${stride}u) {
+    let value = x[base + r * p.inner];
+    if (value > top) { top = value; best = r; }
+  }`
+  const common = {
+    label: 'argmax',
+    bindings: [write(out, 'i32'), { name: 'x', slot: x.slot, access: 'read', type: 'f32' } as const],
+    parameters: { count, extent, inner, xAt: x.offset },
+    flops: count * extent,
+  }
+  if (!byGroup) {
+    return {
+      ...common,
+      size: THREADS,
+      groups: Math.ceil(count / THREADS),
+      declarations: [lowest],
+      body: `
+  let output = group * ${THREADS}u + lane;
+  if (output >= p.count) { return; }
+${loop}
+  out[output] = i32(best);`,
+    }
+  }
+  return {
+    ...common,
+    size: ROW_LANES,
+    groups: count,
+    declarations: [lowest, pickLargest],
+    body: `
+  let output = group;
+  if (output >= p.count) { return; }
+${loop}
+  let found = pickLargest(top, best, lane);
+  if (lane == 0u) { out[output] = i32(found); }`,
+  }
+}
+
+/** Over the workgroup: the index of the largest value, the lowest one at a tie. */
+const pickLargest = `
+var<workgroup> tops: array<f32, ${ROW_LANES}>;
+var<workgroup> places: array<u32, ${ROW_LANES}>;
+fn pickLargest(top: f32, place: u32, lane: u32) -> u32 {
+  tops[lane] = top;
+  places[lane] = place;
+  for (var half = ${ROW_LANES / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) {
+      let other = tops[lane + half];
+      if (other > tops[lane] || (other == tops[lane] && places[lane + half] < places[lane])) {
+        tops[lane] = other;
+        places[lane] = places[lane + half];
+      }
+    }
+  }
+  workgroupBarrier();
+  let result = places[0];
+  workgroupBarrier();
+  return result;
+}`
+
+/** The k largest of dense rows, found one after the other: k is small where this is used. */
+export function topK(x: View, k: number, values: View, indices: View): Kernel {
+  const width = x.shape.at(-1)!
+  const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1)
+  return {
+    label: 'topK',
+    bindings: [
+      write(values, 'f32'),
+      write(indices, 'i32', 'places_out'),
+      { name: 'x', slot: x.slot, access: 'read', type: 'f32' },
+    ],
+    parameters: { rows, width, k, xAt: x.offset },
+    size: ROW_LANES,
+    groups: rows,
+    declarations: [lowest, pickLargest],
+    body: `
+  if (group >= p.rows) { return; }
+  let from = p.xAt + group * p.width;
+  var last = 0.0;
+  var lastPlace = 0u;
+  for (var n = 0u; n < p.k; n++) {
+    var top = lowest(lane);
+    var best = 0xffffffffu;
+    for (var j = lane; j < p.width; j += ${ROW_LANES}u) {
+      let value = x[from + j];
+      let left = n == 0u || value < last || (value == last && j > lastPlace);
+      if (left && (value > top || best == 0xffffffffu)) { top = value; best = j; }
+    }
+    lastPlace = pickLargest(top, best, lane);
+    last = x[from + min(lastPlace, p.width - 1u)];
+    if (lane == 0u) {
+      out[group * p.k + n] = last;
+      places_out[group * p.k + n] = i32(lastPlace);
+    }
+  }`,
+    flops: k * rows * width,
+  }
+}

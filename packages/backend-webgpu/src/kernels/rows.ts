@@ -1,0 +1,131 @@
+/**
+ * Operations over the last axis, one workgroup per row: softmax, log-softmax, layer and RMS norm, cross-entropy.
+ *
+ * Rows are dense, one behind the other; they are read two or three times, which caches make cheap, and every intermediate
+ * stays in registers.
+ */
+
+import type { View } from '../plan/views.ts'
+import type { Binding, Kernel, Parameters } from './kernel.ts'
+import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
+
+interface RowKernel {
+  readonly label: string
+  readonly bindings: readonly Binding[]
+  readonly parameters: Parameters
+  readonly rows: number
+  readonly width: number
+  readonly body: string
+  readonly flopsPerElement: number
+}
+
+const read = (name: string, view: View, type = 'f32'): Binding => ({ name, slot: view.slot, access: 'read', type })
+const write = (view: View): Binding => ({ name: 'out', slot: view.slot, access: 'write', type: 'f32' })
+
+function rowKernel(target: Target, kernel: RowKernel): Kernel {
+  const reductions = rowReductions(target, ['Sum', 'Max'])
+  return {
+    label: kernel.label,
+    bindings: kernel.bindings,
+    parameters: { rows: kernel.rows, width: kernel.width, ...kernel.parameters },
+    size: ROW_LANES,
+    groups: kernel.rows,
+    ...reductions,
+    body: `
+  if (group >= p.rows) { return; }
+  let from = p.xAt + group * p.width;
+  let to = group * p.width;
+${kernel.body}`,
+    flops: kernel.flopsPerElement * kernel.rows * kernel.width,
+  }
+}
+
+const each = (statement: string): string => `  for (var j = lane; j < p.width; j += ${ROW_LANES}u) { ${statement} }`
+
+const maximumAndSum = (target: Target): string => `
+  var top = lowest(lane);
+${each('top = max(top, x[from + j]);')}
+  top = rowMax(top, ${lanes(target)});
+  var sum = 0.0;
+${each('sum += exp(x[from + j] - top);')}
+  sum = rowSum(sum, ${lanes(target)});`
+
+/** softmax or logSoftmax of dense rows. */
+export function softmax(target: Target, op: 'softmax' | 'logSoftmax', x: View, out: View): Kernel {
+  const { rows, width } = rowsOf(x)
+  const store = op === 'softmax' ? 'exp(x[from + j] - top) / sum' : 'x[from + j] - top - log(sum)'
+  return rowKernel(target, {
+    label: op,
+    bindings: [write(out), read('x', x)],
+    parameters: { xAt: x.offset },
+    rows,
+    width,
+    body: `${maximumAndSum(target)}\n${each(`out[to + j] = ${store};`)}`,
+    flopsPerElement: 20,
+  })
+}
+
+export function crossEntropy(target: Target, logits: View, labels: View, out: View): Kernel {
+  const { rows, width } = rowsOf(logits)
+  return rowKernel(target, {
+    label: 'crossEntropy',
+    bindings: [write(out), read('x', logits), read('labels', labels, 'i32')],
+    parameters: { xAt: logits.offset, labelsAt: labels.offset },
+    rows,
+    width,
+    // A label outside the classes gives NaN instead of a plausible number.
+    body: `${maximumAndSum(target)}
+  if (lane == 0u) {
+    let label = labels[p.labelsAt + group];
+    let known = label < i32(p.width);
+    let at = x[from + u32(clamp(label, 0, i32(p.width) - 1))];
+    let loss = select(bitcast<f32>(0x7fc00000u | (lane & 0u)), top + log(sum) - at, known);
+    out[group] = select(loss, 0.0, label < 0);
+  }`,
+    flopsPerElement: 20,
+  })
+}
+
+/** (x − mean) / √(variance + ε) · weight + bias */
+export function layerNorm(target: Target, [x, weight, bias]: readonly View[], epsilon: number, out: View): Kernel {
+  const { rows, width } = rowsOf(x!)
+  return rowKernel(target, {
+    label: 'layerNorm',
+    bindings: [write(out), read('x', x!), read('weight', weight!), read('bias', bias!)],
+    parameters: { xAt: x!.offset, weightAt: weight!.offset, biasAt: bias!.offset, epsilon: { f32: epsilon } },
+    rows,
+    width,
+    body: `
+  var sum = 0.0;
+${each('sum += x[from + j];')}
+  let mean = rowSum(sum, ${lanes(target)}) / f32(p.width);
+  var squares = 0.0;
+${each('let d = x[from + j] - mean; squares += d * d;')}
+  let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
+${each('out[to + j] = (x[from + j] - mean) * scale * weight[p.weightAt + j] + bias[p.biasAt + j];')}`,
+    flopsPerElement: 8,
+  })
+}
+
+/** x / √(mean x² + ε) · weight */
+export function rmsNorm(target: Target, [x, weight]: readonly View[], epsilon: number, out: View): Kernel {
+  const { rows, width } = rowsOf(x!)
+  return rowKernel(target, {
+    label: 'rmsNorm',
+    bindings: [write(out), read('x', x!), read('weight', weight!)],
+    parameters: { xAt: x!.offset, weightAt: weight!.offset, epsilon: { f32: epsilon } },
+    rows,
+    width,
+    body: `
+  var squares = 0.0;
+${each('let v = x[from + j]; squares += v * v;')}
+  let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
+${each('out[to + j] = x[from + j] * scale * weight[p.weightAt + j];')}`,
+    flopsPerElement: 4,
+  })
+}
+
+function rowsOf({ shape }: View): { rows: number; width: number } {
+  const width = shape.at(-1)!
+  return { rows: shape.slice(0, -1).reduce((product, extent) => product * extent, 1), width }
+}

@@ -1,0 +1,68 @@
+/**
+ * Reductions over a workgroup, in two forms with one meaning: subgroup operations where the device has them, a tree in
+ * workgroup memory elsewhere (Deno). Both end with every lane holding the result, and may be called again at once.
+ *
+ * Subgroups may have any size from 4 to 128; lanes are taken to be numbered through subgroup by subgroup.
+ */
+
+import type { Feature, Kernel } from './kernel.ts'
+
+export interface Target {
+  /** Kernels for a CPU driver: barriers cost more than repeated work there. */
+  readonly software: boolean
+  readonly subgroups: boolean
+  readonly f16: boolean
+}
+
+/** Lanes of kernels that reduce a row. */
+export const ROW_LANES = 64
+
+/** `-∞` as a value that no compiler evaluates early. */
+export const lowest = 'fn lowest(lane: u32) -> f32 { return bitcast<f32>(0xff800000u | (lane & 0u)); }'
+
+const operators = {
+  Sum: { subgroup: 'subgroupAdd', join: (a: string, b: string) => `${a} + ${b}`, zero: '0.0' },
+  Max: { subgroup: 'subgroupMax', join: (a: string, b: string) => `max(${a}, ${b})`, zero: 'lowest(0u)' },
+} as const
+
+/** Functions `rowSum(value, …)` and `rowMax(value, …)`; call them as `rowSum(value, ${lanes(target)})`. */
+export function rowReductions(
+  target: Target,
+  names: readonly (keyof typeof operators)[],
+  size: number = ROW_LANES,
+): Pick<Kernel, 'declarations' | 'features'> {
+  const functions = names.map((name) => (target.subgroups ? bySubgroups(name, size) : byTree(name, size)))
+  const features: Feature[] = target.subgroups ? ['subgroups'] : []
+  const declarations = [`var<workgroup> partial: array<f32, ${size}>;`, lowest, ...functions]
+  return { declarations, features }
+}
+
+export const lanes = (target: Target): string => (target.subgroups ? 'lane, subLane, subSize' : 'lane')
+
+function byTree(name: keyof typeof operators, size: number): string {
+  const { join } = operators[name]
+  return `fn row${name}(value: f32, lane: u32) -> f32 {
+  partial[lane] = value;
+  for (var half = ${size / 2}u; half > 0u; half /= 2u) {
+    workgroupBarrier();
+    if (lane < half) { partial[lane] = ${join('partial[lane]', 'partial[lane + half]')}; }
+  }
+  workgroupBarrier();
+  let result = partial[0];
+  workgroupBarrier();
+  return result;
+}`
+}
+
+function bySubgroups(name: keyof typeof operators, size: number): string {
+  const { subgroup, join } = operators[name]
+  return `fn row${name}(value: f32, lane: u32, subLane: u32, subSize: u32) -> f32 {
+  let own = ${subgroup}(value);
+  if (subLane == 0u) { partial[lane / subSize] = own; }
+  workgroupBarrier();
+  var result = partial[0];
+  for (var n = 1u; n * subSize < ${size}u; n++) { result = ${join('result', 'partial[n]')}; }
+  workgroupBarrier();
+  return result;
+}`
+}
