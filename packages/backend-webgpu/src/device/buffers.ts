@@ -52,7 +52,7 @@ export class MemoryPool {
   }
 
   /** Storage of exactly `bytes`, not meant to be pooled. */
-  create(bytes: number, where: string): Memory {
+  create(bytes: number, where: string, usage: number = GPUBufferUsage.STORAGE): Memory {
     const { device } = this.guard
     const size = Math.max(16, Math.ceil(bytes / 16) * 16)
     this.largest(size, where)
@@ -60,7 +60,7 @@ export class MemoryPool {
       const gpu = device.createBuffer({
         label: where,
         size,
-        usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        usage: usage | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
       })
       this.allocatedBytes += size
       return { gpu, size, id: this.count++ }

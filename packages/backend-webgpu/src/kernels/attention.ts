@@ -186,15 +186,15 @@ export function joinSplits(problem: Attention, splits: number, partial: View): K
   let d = t % p.width;
   let item = t / p.width;
   let step = p.width + 2u;
-  let from = item * p.splits * step;
-  var top = parts[from + p.width];
-  for (var s = 1u; s < p.splits; s++) { top = max(top, parts[from + s * step + p.width]); }
+  let base = item * p.splits * step;
+  var top = parts[base + p.width];
+  for (var s = 1u; s < p.splits; s++) { top = max(top, parts[base + s * step + p.width]); }
   var total = 0.0;
   var mass = 0.0;
   for (var s = 0u; s < p.splits; s++) {
-    let share = exp(parts[from + s * step + p.width] - top);
-    total += share * parts[from + s * step + d];
-    mass += share * parts[from + s * step + p.width + 1u];
+    let share = exp(parts[base + s * step + p.width] - top);
+    total += share * parts[base + s * step + d];
+    mass += share * parts[base + s * step + p.width + 1u];
   }
   let row = item % p.rows;
   let head = item / p.rows % p.heads;

@@ -85,7 +85,39 @@ function dependencies(name: keyof typeof elementFunctions): (keyof typeof elemen
   return [...new Set([...used.flatMap(dependencies), name])]
 }
 
-export const elementOps = {
+/** Names of core's operations; `geluErf` is `gelu` without approximation. */
+export type ElementOp =
+  | 'neg'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'abs'
+  | 'tanh'
+  | 'sigmoid'
+  | 'erf'
+  | 'softplus'
+  | 'relu'
+  | 'sin'
+  | 'cos'
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'maximum'
+  | 'minimum'
+  | 'equal'
+  | 'less'
+  | 'lessEqual'
+  | 'and'
+  | 'or'
+  | 'not'
+  | 'where'
+  | 'cast'
+  | 'gelu'
+  | 'geluErf'
+  | 'silu'
+
+export const elementOps: Readonly<Record<ElementOp, Writer>> = {
   neg: { cost: 1, write: ([x]) => `-${x}` },
   exp: builtin('exp'),
   log: builtin('log'),
@@ -119,6 +151,4 @@ export const elementOps = {
   gelu: call('gelu', 12),
   geluErf: call('geluErf', 24),
   silu: { cost: 8, write: ([x]) => `${x} * sigmoid(${x})`, uses: ['sigmoid'] },
-} as const satisfies Record<string, Writer>
-
-export type ElementOp = keyof typeof elementOps
+}

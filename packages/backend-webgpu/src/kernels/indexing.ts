@@ -86,8 +86,12 @@ export function gatherWeight(target: Target, table: WeightView, slab: Slab, indi
 /** Threads that walk all indices side by side for one column, each responsible for every n-th row. */
 const ROW_CLASSES = 16
 
-/** Sums updates that name the same row, in index order: the same bits at every run. */
-export function scatterAdd(indices: View, updates: View, rows: number, out: View): Kernel {
+/**
+ * Sums updates that name the same row, in index order: the same bits at every run.
+ *
+ * @param lost scratch like `out`: what rounding took from each sum (Kahan's compensation), as a row may be named often
+ */
+export function scatterAdd(indices: View, updates: View, rows: number, out: View, lost: View): Kernel {
   const width = sizeOf(out.shape) / rows
   const items = sizeOf(indices.shape)
   const classes = Math.min(ROW_CLASSES, rows)
@@ -95,6 +99,7 @@ export function scatterAdd(indices: View, updates: View, rows: number, out: View
     label: 'scatterAdd',
     bindings: [
       { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
+      { name: 'lost', slot: lost.slot, access: 'write', type: 'f32' },
       { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
       { name: 'updates', slot: updates.slot, access: 'read', type: 'f32' },
     ],
@@ -106,11 +111,18 @@ export function scatterAdd(indices: View, updates: View, rows: number, out: View
   if (t >= p.count) { return; }
   let column = t % p.width;
   let own = t / p.width;
-  for (var row = own; row < p.rows; row += p.classes) { out[row * p.width + column] = 0.0; }
+  for (var row = own; row < p.rows; row += p.classes) {
+    out[row * p.width + column] = 0.0;
+    lost[row * p.width + column] = 0.0;
+  }
   for (var n = 0u; n < p.items; n++) {
     let index = indices[p.indicesAt + n];
     if (index < 0 || u32(index) >= p.rows || u32(index) % p.classes != own) { continue; }
-    out[u32(index) * p.width + column] += updates[p.updatesAt + n * p.width + column];
+    let at = u32(index) * p.width + column;
+    let part = updates[p.updatesAt + n * p.width + column] - lost[at];
+    let next = out[at] + part;
+    lost[at] = (next - out[at]) - part;
+    out[at] = next;
   }`,
     flops: items * width,
   }

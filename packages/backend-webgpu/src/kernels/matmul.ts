@@ -167,11 +167,11 @@ fn ${name}4(line: u32, quad: u32) -> vec4<f32> {
 function frame(product: Product, extents: Extents, operands: Operands, detail: string) {
   const { batch, rows, columns, inner } = extents
   const end = evaluate(product.epilogue, product.shape, 'e', product.out)
-  const from = 'weight' in product.b ? product.b.slab.from : 0
+  const firstColumn = 'weight' in product.b ? product.b.slab.from : 0
   const format = 'weight' in product.b ? product.b.weight.format : 'f32'
   const finish = `fn finish(batch: u32, m: u32, n: u32, accumulator: f32) {
   if (m >= p.rows || n >= p.columns) { return; }
-  let i = (batch * p.rows + m) * p.stride + p.from + n;
+  let i = (batch * p.rows + m) * p.stride + p.firstColumn + n;
 ${end.statements}
   out[${end.target}] = ${end.result};
 }
@@ -194,7 +194,7 @@ fn finish4(batch: u32, m: u32, n: u32, values: vec4<f32>) {
       columns,
       inner,
       stride: product.shape.at(-1)!,
-      from,
+      firstColumn,
       ...operands.parameters,
       ...end.parameters,
     },

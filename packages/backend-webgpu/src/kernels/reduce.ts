@@ -93,7 +93,7 @@ ${loop}
   }
 }
 
-/** Running sums along the extent, in order. */
+/** Running sums along the extent, in order; of floats with Kahan's compensation, as a line may be long. */
 export function cumsum(expression: Expression, shape: readonly number[], extents: Extents, out: View): Kernel {
   const { outer, extent, inner } = extents
   const value = evaluate(expression, shape, 'e')
@@ -110,10 +110,11 @@ export function cumsum(expression: Expression, shape: readonly number[], extents
   if (line >= p.count) { return; }
   let base = line / p.inner * p.extent * p.inner + line % p.inner;
   var total = ${type}(0);
+  var lost = ${type}(0);
   for (var r = 0u; r < p.extent; r++) {
     let i = base + r * p.inner;
 ${value.statements}
-    total += ${value.result};
+    ${type === 'f32' ? `let part = ${value.result} - lost; let next = total + part; lost = (next - total) - part; total = next;` : `total += ${value.result};`}
     out[i] = total;
   }`,
     flops: outer * extent * inner,
@@ -206,22 +207,22 @@ export function topK(x: View, k: number, values: View, indices: View): Kernel {
     declarations: [lowest, pickLargest],
     body: `
   if (group >= p.rows) { return; }
-  let from = p.xAt + group * p.width;
+  let base = p.xAt + group * p.width;
   var last = 0.0;
   var lastPlace = 0u;
   for (var n = 0u; n < p.k; n++) {
     var top = lowest(lane);
     var best = 0xffffffffu;
     for (var j = lane; j < p.width; j += ${ROW_LANES}u) {
-      let value = x[from + j];
+      let value = x[base + j];
       let left = n == 0u || value < last || (value == last && j > lastPlace);
       if (left && (value > top || best == 0xffffffffu)) { top = value; best = j; }
     }
     lastPlace = pickLargest(top, best, lane);
-    last = x[from + min(lastPlace, p.width - 1u)];
+    last = x[base + min(lastPlace, p.width - 1u)];
     if (lane == 0u) {
       out[group * p.k + n] = last;
-      places_out[group * p.k + n] = i32(lastPlace);
+      places_out[group * p.k + n] = i32(min(lastPlace, p.width - 1u));
     }
   }`,
     flops: k * rows * width,

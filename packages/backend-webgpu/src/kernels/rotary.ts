@@ -38,9 +38,9 @@ export function rotary(items: readonly Turned[], cos: View, sin: View): Kernel {
     let angle = (batch * p.rows + row) * p.half + j;
     let c = cosines[p.cosAt + angle];
     let s = sines[p.sinAt + angle];
-    let from = p.at${n} + batch * p.s${n}_0 + head * p.s${n}_1 + row * p.s${n}_2 + j * p.s${n}_3;
-    let first = x${n}[from];
-    let second = x${n}[from + p.half * p.s${n}_3];
+    let place = p.at${n} + batch * p.s${n}_0 + head * p.s${n}_1 + row * p.s${n}_2 + j * p.s${n}_3;
+    let first = x${n}[place];
+    let second = x${n}[place + p.half * p.s${n}_3];
     let to = t / p.half * p.half * 2u + j;
     out${n}[to] = first * c - second * s;
     out${n}[to + p.half] = second * c + first * s;

@@ -33,7 +33,7 @@ function rowKernel(target: Target, kernel: RowKernel): Kernel {
     ...reductions,
     body: `
   if (group >= p.rows) { return; }
-  let from = p.xAt + group * p.width;
+  let base = p.xAt + group * p.width;
   let to = group * p.width;
 ${kernel.body}`,
     flops: kernel.flopsPerElement * kernel.rows * kernel.width,
@@ -44,16 +44,16 @@ const each = (statement: string): string => `  for (var j = lane; j < p.width; j
 
 const maximumAndSum = (target: Target): string => `
   var top = lowest(lane);
-${each('top = max(top, x[from + j]);')}
+${each('top = max(top, x[base + j]);')}
   top = rowMax(top, ${lanes(target)});
   var sum = 0.0;
-${each('sum += exp(x[from + j] - top);')}
+${each('sum += exp(x[base + j] - top);')}
   sum = rowSum(sum, ${lanes(target)});`
 
 /** softmax or logSoftmax of dense rows. */
 export function softmax(target: Target, op: 'softmax' | 'logSoftmax', x: View, out: View): Kernel {
   const { rows, width } = rowsOf(x)
-  const store = op === 'softmax' ? 'exp(x[from + j] - top) / sum' : 'x[from + j] - top - log(sum)'
+  const store = op === 'softmax' ? 'exp(x[base + j] - top) / sum' : 'x[base + j] - top - log(sum)'
   return rowKernel(target, {
     label: op,
     bindings: [write(out), read('x', x)],
@@ -78,7 +78,7 @@ export function crossEntropy(target: Target, logits: View, labels: View, out: Vi
   if (lane == 0u) {
     let label = labels[p.labelsAt + group];
     let known = label < i32(p.width);
-    let at = x[from + u32(clamp(label, 0, i32(p.width) - 1))];
+    let at = x[base + u32(clamp(label, 0, i32(p.width) - 1))];
     let loss = select(bitcast<f32>(0x7fc00000u | (lane & 0u)), top + log(sum) - at, known);
     out[group] = select(loss, 0.0, label < 0);
   }`,
@@ -97,12 +97,12 @@ export function layerNorm(target: Target, [x, weight, bias]: readonly View[], ep
     width,
     body: `
   var sum = 0.0;
-${each('sum += x[from + j];')}
+${each('sum += x[base + j];')}
   let mean = rowSum(sum, ${lanes(target)}) / f32(p.width);
   var squares = 0.0;
-${each('let d = x[from + j] - mean; squares += d * d;')}
+${each('let d = x[base + j] - mean; squares += d * d;')}
   let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
-${each('out[to + j] = (x[from + j] - mean) * scale * weight[p.weightAt + j] + bias[p.biasAt + j];')}`,
+${each('out[to + j] = (x[base + j] - mean) * scale * weight[p.weightAt + j] + bias[p.biasAt + j];')}`,
     flopsPerElement: 8,
   })
 }
@@ -118,9 +118,9 @@ export function rmsNorm(target: Target, [x, weight]: readonly View[], epsilon: n
     width,
     body: `
   var squares = 0.0;
-${each('let v = x[from + j]; squares += v * v;')}
+${each('let v = x[base + j]; squares += v * v;')}
   let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
-${each('out[to + j] = x[from + j] * scale * weight[p.weightAt + j];')}`,
+${each('out[to + j] = x[base + j] * scale * weight[p.weightAt + j];')}`,
     flopsPerElement: 4,
   })
 }

@@ -20,15 +20,20 @@ export const ROW_LANES = 64
 /** `-∞` as a value that no compiler evaluates early. */
 export const lowest = 'fn lowest(lane: u32) -> f32 { return bitcast<f32>(0xff800000u | (lane & 0u)); }'
 
-const operators = {
-  Sum: { subgroup: 'subgroupAdd', join: (a: string, b: string) => `${a} + ${b}`, zero: '0.0' },
-  Max: { subgroup: 'subgroupMax', join: (a: string, b: string) => `max(${a}, ${b})`, zero: 'lowest(0u)' },
-} as const
+interface Operator {
+  readonly subgroup: string
+  join(a: string, b: string): string
+}
+
+const operators: Readonly<Record<'Sum' | 'Max', Operator>> = {
+  Sum: { subgroup: 'subgroupAdd', join: (a, b) => `${a} + ${b}` },
+  Max: { subgroup: 'subgroupMax', join: (a, b) => `max(${a}, ${b})` },
+}
 
 /** Functions `rowSum(value, …)` and `rowMax(value, …)`; call them as `rowSum(value, ${lanes(target)})`. */
 export function rowReductions(
   target: Target,
-  names: readonly (keyof typeof operators)[],
+  names: readonly ('Sum' | 'Max')[],
   size: number = ROW_LANES,
 ): Pick<Kernel, 'declarations' | 'features'> {
   const functions = names.map((name) => (target.subgroups ? bySubgroups(name, size) : byTree(name, size)))
@@ -39,7 +44,7 @@ export function rowReductions(
 
 export const lanes = (target: Target): string => (target.subgroups ? 'lane, subLane, subSize' : 'lane')
 
-function byTree(name: keyof typeof operators, size: number): string {
+function byTree(name: 'Sum' | 'Max', size: number): string {
   const { join } = operators[name]
   return `fn row${name}(value: f32, lane: u32) -> f32 {
   partial[lane] = value;
@@ -54,7 +59,7 @@ function byTree(name: keyof typeof operators, size: number): string {
 }`
 }
 
-function bySubgroups(name: keyof typeof operators, size: number): string {
+function bySubgroups(name: 'Sum' | 'Max', size: number): string {
   const { subgroup, join } = operators[name]
   return `fn row${name}(value: f32, lane: u32, subLane: u32, subSize: u32) -> f32 {
   let own = ${subgroup}(value);

@@ -1,0 +1,245 @@
+/**
+ * A compiled graph: pipelines, bind groups and one arena of parameters, all made beforehand. A run encodes one compute pass
+ * and submits once; it allocates nothing but its results, which come from a pool.
+ */
+
+import {
+  ArgumentError,
+  type Buffer,
+  DisposedError,
+  type Executable,
+  formatSpec,
+  type Graph,
+  ShapeError,
+} from '@afterthought/core'
+import { BYTES_PER_ELEMENT, DeviceBuffer, deviceBytes, type Memory, type MemoryPool, write } from './device/buffers.ts'
+import type { DeviceGuard } from './device/guard.ts'
+import type { Pipeline } from './device/pipelines.ts'
+import type { ScratchLease } from './device/scratch.ts'
+import { type Binding, declaredBindings, encodeParameters, grid, type Kernel } from './kernels/kernel.ts'
+import type { Allocation, PlannedKernel } from './plan/allocate.ts'
+import type { Plan } from './plan/plan.ts'
+import type { Slot } from './plan/views.ts'
+
+/** What an executable stands on. */
+export interface Ground {
+  readonly guard: DeviceGuard
+  readonly pool: MemoryPool
+}
+
+export interface Prepared {
+  readonly plan: Plan
+  readonly allocation: Allocation
+  readonly pipelines: readonly Pipeline[]
+  readonly weights: ReadonlyMap<Slot, Memory>
+  readonly scratch: ScratchLease
+}
+
+/** Bind groups of one kernel that are kept for the buffers that come and go. */
+const KEPT_GROUPS = 64
+
+interface Step {
+  readonly kernel: Kernel
+  readonly pipeline: Pipeline
+  readonly grid: readonly [number, number]
+  readonly bindings: readonly Binding[]
+  readonly parameters: GPUBufferBinding
+  /** Inputs and results that it touches: their bind groups depend on the run. */
+  readonly varying: readonly Slot[]
+  readonly groups: Map<string, GPUBindGroup>
+  readonly fixed: GPUBindGroup | undefined
+}
+
+interface Located {
+  readonly memory: Memory
+  readonly offset: number
+}
+
+export class WebGpuExecutable implements Executable, Disposable {
+  readonly graph: Graph
+  readonly steps: readonly Step[]
+  private readonly ground: Ground
+  private readonly prepared: Prepared
+  private readonly arena: Memory
+  private readonly constants: Memory | undefined
+  private readonly fixed = new Map<Slot, Located>()
+  private disposed = false
+
+  constructor(ground: Ground, prepared: Prepared) {
+    this.ground = ground
+    this.prepared = prepared
+    const { plan, allocation } = prepared
+    this.graph = plan.graph
+    for (const [slot, memory] of prepared.weights) this.fixed.set(slot, { memory, offset: 0 })
+    for (const [slot, block] of allocation.blocks) {
+      this.fixed.set(slot, { memory: prepared.scratch.memories[block]!, offset: 0 })
+    }
+    this.constants = this.placeConstants()
+    const { arena, offsets } = this.placeParameters(allocation.kernels)
+    this.arena = arena
+    this.steps = allocation.kernels.map((planned, i) => this.step(planned, prepared.pipelines[i]!, offsets[i]!))
+  }
+
+  /** Enqueues one run. */
+  async run(inputs: Readonly<Record<string, Buffer>>): Promise<Record<string, Buffer>> {
+    const { device } = this.ground.guard
+    const { results, groups } = this.bind(inputs)
+    const encoder = device.createCommandEncoder()
+    const pass = encoder.beginComputePass()
+    this.steps.forEach((step, i) => {
+      if (i === 0 || step.pipeline.gpu !== this.steps[i - 1]!.pipeline.gpu) pass.setPipeline(step.pipeline.gpu)
+      pass.setBindGroup(0, groups[i]!)
+      pass.dispatchWorkgroups(step.grid[0], step.grid[1])
+    })
+    pass.end()
+    device.queue.submit([encoder.finish()])
+    return results
+  }
+
+  /**
+   * Checks the inputs, takes storage for the results and finds every step's bind group.
+   *
+   * @throws ShapeError, DisposedError, BackendError; ArgumentError if one buffer is both overwritten and read
+   */
+  bind(inputs: Readonly<Record<string, Buffer>>): { results: Record<string, Buffer>; groups: GPUBindGroup[] } {
+    const { graph } = this
+    if (this.disposed) throw new DisposedError('the executable has been disposed of', { where: graph.name })
+    this.ground.guard.check(graph.name)
+    const bound = new Map<Slot, Memory>()
+    const given = new Map<string, DeviceBuffer>()
+    for (const { name, value } of graph.inputs) {
+      const buffer = this.own(inputs[name], `${graph.name}: input '${name}'`, formatSpec(value))
+      given.set(name, buffer)
+      bound.set(this.prepared.plan.inputs.get(name)!, buffer.memory)
+    }
+    this.refuseSharedState(given)
+    const results: Record<string, Buffer> = {}
+    for (const { name, value, alias } of graph.outputs) {
+      if (alias !== undefined) {
+        results[name] = given.get(alias)!
+        continue
+      }
+      const slot = this.prepared.allocation.outputs.get(name)!
+      const memory = this.ground.pool.take(slot.size * BYTES_PER_ELEMENT, `${graph.name}: output '${name}'`)
+      bound.set(slot, memory)
+      results[name] = new DeviceBuffer(value, this.ground.pool, memory)
+    }
+    return { results, groups: this.steps.map((step) => step.fixed ?? this.groupFor(step, bound)) }
+  }
+
+  dispose(): void {
+    if (this.disposed) return
+    this.disposed = true
+    this.prepared.scratch.release()
+    this.ground.pool.destroy(this.arena)
+    if (this.constants) this.ground.pool.destroy(this.constants)
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+
+  private own(buffer: Buffer | undefined, where: string, expected: string): DeviceBuffer {
+    if (!(buffer instanceof DeviceBuffer) || buffer.pool !== this.ground.pool) {
+      throw new ShapeError(buffer ? 'the buffer belongs to another backend' : 'the input is missing', { where })
+    }
+    if (formatSpec(buffer) !== expected) {
+      throw new ShapeError('the input has another type', { where, expected, actual: formatSpec(buffer) })
+    }
+    return buffer
+  }
+
+  /** WebGPU allows no buffer to be written and read under two names at once. */
+  private refuseSharedState(given: ReadonlyMap<string, DeviceBuffer>): void {
+    for (const { alias } of this.graph.outputs) {
+      if (alias === undefined) continue
+      const state = given.get(alias)
+      for (const [name, buffer] of given) {
+        if (name === alias || buffer !== state) continue
+        throw new ArgumentError('one buffer is given for an input that is overwritten and for another one', {
+          where: `${this.graph.name}: inputs '${alias}' and '${name}'`,
+          hint: 'Copy it first',
+        })
+      }
+    }
+  }
+
+  private groupFor(step: Step, bound: ReadonlyMap<Slot, Memory>): GPUBindGroup {
+    const key = step.varying.map((slot) => bound.get(slot)!.id).join()
+    let group = step.groups.get(key)
+    if (!group) {
+      group = this.group(step, (slot) => ({ memory: bound.get(slot)!, offset: 0 }))
+      if (step.groups.size >= KEPT_GROUPS) step.groups.delete(step.groups.keys().next().value!)
+      step.groups.set(key, group)
+    }
+    return group
+  }
+
+  private group(step: Omit<Step, 'fixed'>, locate: (slot: Slot) => Located): GPUBindGroup {
+    const { storageOf } = this.prepared.allocation
+    const limit = this.ground.guard.device.limits.maxStorageBufferBindingSize
+    const entries = step.bindings.map(({ slot, range }, i): GPUBindGroupEntry => {
+      const storage = storageOf(slot)
+      const { memory, offset } = this.fixed.get(storage) ?? locate(storage)
+      const size = range ? Math.ceil(range.size / 4) * 4 : Math.min(memory.size - offset, limit)
+      return { binding: i + 1, resource: { buffer: memory.gpu, offset: offset + (range?.offset ?? 0), size } }
+    })
+    return this.ground.guard.device.createBindGroup({
+      layout: step.pipeline.layout,
+      entries: [{ binding: 0, resource: step.parameters }, ...entries],
+    })
+  }
+
+  private step({ kernel, inPlace }: PlannedKernel, pipeline: Pipeline, offset: number): Step {
+    const bindings = declaredBindings(kernel, inPlace)
+    const storages = bindings.map(({ slot }) => this.prepared.allocation.storageOf(slot))
+    const step = {
+      kernel,
+      pipeline,
+      grid: grid(kernel.groups),
+      bindings,
+      parameters: { buffer: this.arena.gpu, offset, size: parameterBytes(kernel) },
+      varying: [...new Set(storages.filter((slot) => !this.fixed.has(slot)))],
+      groups: new Map(),
+    }
+    const fixed = step.varying.length > 0 ? undefined : this.group(step, (slot) => this.fixed.get(slot)!)
+    return { ...step, fixed }
+  }
+
+  private placeParameters(kernels: readonly PlannedKernel[]): { arena: Memory; offsets: number[] } {
+    const { device } = this.ground.guard
+    const unit = device.limits.minUniformBufferOffsetAlignment
+    let size = 0
+    const offsets = kernels.map(({ kernel }) => {
+      const offset = size
+      size += Math.ceil(parameterBytes(kernel) / unit) * unit
+      return offset
+    })
+    const bytes = new DataView(new ArrayBuffer(size))
+    kernels.forEach(({ kernel }, i) => encodeParameters(kernel.parameters, bytes, offsets[i]!))
+    const arena = this.ground.pool.create(size, `${this.graph.name}: parameters`, GPUBufferUsage.UNIFORM)
+    write(device, arena, bytes)
+    return { arena, offsets }
+  }
+
+  private placeConstants(): Memory | undefined {
+    const { constants } = this.prepared.plan
+    if (constants.size === 0) return undefined
+    const { device } = this.ground.guard
+    const unit = device.limits.minStorageBufferOffsetAlignment
+    let size = 0
+    const placed = [...constants].map(([slot, data]) => {
+      const offset = size
+      size += Math.ceil(Math.max(data.length * BYTES_PER_ELEMENT, 16) / unit) * unit
+      return { slot, data, offset }
+    })
+    const memory = this.ground.pool.create(size, `${this.graph.name}: constants`)
+    for (const { slot, data, offset } of placed) {
+      write(device, memory, deviceBytes(data), offset)
+      this.fixed.set(slot, { memory, offset })
+    }
+    return memory
+  }
+}
+
+const parameterBytes = ({ parameters }: Kernel): number => Math.ceil(Object.keys(parameters).length / 4) * 16
