@@ -85,45 +85,55 @@ export function gatherWeight(target: Target, table: WeightView, slab: Slab, indi
 
 /** Threads that walk all indices side by side for one column, each responsible for every n-th row. */
 const ROW_CLASSES = 16
+/** Up to this many rows each has threads of its own, which sum in registers: rows are then named often. */
+const FEW_ROWS = 64
 
-/**
- * Sums updates that name the same row, in index order: the same bits at every run.
- *
- * @param lost scratch like `out`: what rounding took from each sum (Kahan's compensation), as a row may be named often
- */
-export function scatterAdd(indices: View, updates: View, rows: number, out: View, lost: View): Kernel {
-  const width = sizeOf(out.shape) / rows
+/** Sums updates that name the same row, in index order: the same bits at every run. */
+export function scatterAdd(indices: View, updates: View, rows: number, out: View): Kernel {
+  const width = sizeOf(out.shape.slice(1))
   const items = sizeOf(indices.shape)
-  const classes = Math.min(ROW_CLASSES, rows)
+  const few = rows <= FEW_ROWS
+  const classes = few ? rows : ROW_CLASSES
+  const update = 'updates[p.updatesAt + n * p.width + column]'
+  // Long sums are taken block by block, which loses less to rounding.
+  const inRegisters = `
+  var total = 0.0;
+  var block = 0.0;
+  for (var n = 0u; n < p.items; n++) {
+    if (indices[p.indicesAt + n] == i32(own)) { block += ${update}; }
+    if ((n & 255u) == 255u) { total += block; block = 0.0; }
+  }
+  out[own * p.width + column] = total + block;`
+  const inMemory = `
+  for (var row = own; row < p.rows; row += p.classes) { out[row * p.width + column] = 0.0; }
+  for (var n = 0u; n < p.items; n++) {
+    let index = indices[p.indicesAt + n];
+    if (index < 0 || u32(index) >= p.rows || u32(index) % p.classes != own) { continue; }
+    out[u32(index) * p.width + column] += ${update};
+  }`
   return {
     label: 'scatterAdd',
     bindings: [
       { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
-      { name: 'lost', slot: lost.slot, access: 'write', type: 'f32' },
       { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
       { name: 'updates', slot: updates.slot, access: 'read', type: 'f32' },
     ],
-    parameters: { count: classes * width, classes, width, rows, items, indicesAt: indices.offset, updatesAt: updates.offset },
+    parameters: {
+      count: classes * width,
+      classes,
+      width,
+      rows,
+      items,
+      indicesAt: indices.offset,
+      updatesAt: updates.offset,
+    },
     size: THREADS,
     groups: Math.ceil((classes * width) / THREADS),
     body: `
   let t = group * ${THREADS}u + lane;
   if (t >= p.count) { return; }
   let column = t % p.width;
-  let own = t / p.width;
-  for (var row = own; row < p.rows; row += p.classes) {
-    out[row * p.width + column] = 0.0;
-    lost[row * p.width + column] = 0.0;
-  }
-  for (var n = 0u; n < p.items; n++) {
-    let index = indices[p.indicesAt + n];
-    if (index < 0 || u32(index) >= p.rows || u32(index) % p.classes != own) { continue; }
-    let at = u32(index) * p.width + column;
-    let part = updates[p.updatesAt + n * p.width + column] - lost[at];
-    let next = out[at] + part;
-    lost[at] = (next - out[at]) - part;
-    out[at] = next;
-  }`,
+  let own = t / p.width;${few ? inRegisters : inMemory}`,
     flops: items * width,
   }
 }

@@ -93,7 +93,10 @@ ${loop}
   }
 }
 
-/** Running sums along the extent, in order; of floats with Kahan's compensation, as a line may be long. */
+/**
+ * Running sums along the extent, in order, block by block, as a line may be long. (Kahan's compensation would not survive:
+ * WGSL lets a compiler reassociate it away, and Mesa's does.)
+ */
 export function cumsum(expression: Expression, shape: readonly number[], extents: Extents, out: View): Kernel {
   const { outer, extent, inner } = extents
   const value = evaluate(expression, shape, 'e')
@@ -110,12 +113,13 @@ export function cumsum(expression: Expression, shape: readonly number[], extents
   if (line >= p.count) { return; }
   let base = line / p.inner * p.extent * p.inner + line % p.inner;
   var total = ${type}(0);
-  var lost = ${type}(0);
+  var block = ${type}(0);
   for (var r = 0u; r < p.extent; r++) {
     let i = base + r * p.inner;
 ${value.statements}
-    ${type === 'f32' ? `let part = ${value.result} - lost; let next = total + part; lost = (next - total) - part; total = next;` : `total += ${value.result};`}
-    out[i] = total;
+    block += ${value.result};
+    out[i] = total + block;
+    if ((r & 31u) == 31u) { total += block; block = ${type}(0); }
   }`,
     flops: outer * extent * inner,
   }

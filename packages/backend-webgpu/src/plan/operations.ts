@@ -212,8 +212,7 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
 
   scatterAdd(plan, { inputs: [indices, updates], outputs: [output], attributes: { rows } }) {
     const out = plan.allocate(output!.shape, 'f32', 'scatterAdd')
-    const lost = plan.allocate(output!.shape, 'f32', 'scatterAdd')
-    plan.push(scatterAdd(plan.dense(indices!), plan.dense(updates!), rows, out, lost))
+    plan.push(scatterAdd(plan.dense(indices!), plan.dense(updates!), rows, out))
     plan.set(output!, out)
   },
 
