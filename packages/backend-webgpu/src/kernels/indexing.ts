@@ -94,23 +94,23 @@ export function scatterAdd(indices: View, updates: View, rows: number, out: View
   const items = sizeOf(indices.shape)
   const few = rows <= FEW_ROWS
   const classes = few ? rows : ROW_CLASSES
-  const update = 'updates[p.updatesAt + n * p.width + column]'
-  // Long sums are taken block by block, which loses less to rounding.
-  const inRegisters = `
-  var total = 0.0;
-  var block = 0.0;
-  for (var n = 0u; n < p.items; n++) {
-    if (indices[p.indicesAt + n] == i32(own)) { block += ${update}; }
-    if ((n & 255u) == 255u) { total += block; block = 0.0; }
-  }
-  out[own * p.width + column] = total + block;`
-  const inMemory = `
-  for (var row = own; row < p.rows; row += p.classes) { out[row * p.width + column] = 0.0; }
-  for (var n = 0u; n < p.items; n++) {
-    let index = indices[p.indicesAt + n];
-    if (index < 0 || u32(index) >= p.rows || u32(index) % p.classes != own) { continue; }
-    out[u32(index) * p.width + column] += ${update};
+  const update = (n: string): string => `updates[p.updatesAt + (${n}) * p.width + column]`
+  // Four items a turn: Mesa's CPU driver leaves a loop, silently, after 65,535 turns.
+  const fourItems = (step: (n: string) => string): string => `
+  for (var n = 0u; n < p.items; n += 4u) {
+${[0, 1, 2, 3].map((more) => `    if (n + ${more}u < p.items) { ${step(`n + ${more}u`)} }`).join('\n')}
   }`
+  const inRegisters = `
+  var total = 0.0;${fourItems((n) => `if (indices[p.indicesAt + ${n}] == i32(own)) { total += ${update(n)}; }`)}
+  out[own * p.width + column] = total;`
+  const inMemory = `
+  for (var row = own; row < p.rows; row += p.classes) { out[row * p.width + column] = 0.0; }${fourItems(
+    (n) => `
+      let index = indices[p.indicesAt + ${n}];
+      if (index >= 0 && u32(index) < p.rows && u32(index) % p.classes == own) {
+        out[u32(index) * p.width + column] += ${update(n)};
+      }`,
+  )}`
   return {
     label: 'scatterAdd',
     bindings: [
