@@ -1,7 +1,7 @@
 import { conformanceCases } from '@afterthought/core/testing'
-import { webgpu } from './packages/backend-webgpu/src/index.ts'
+import { webgpu, requestDevice } from './packages/backend-webgpu/src/index.ts'
 const options = JSON.parse(process.env.OPTS ?? '{}')
-let backend = await webgpu(options)
+let backend = await webgpu(process.env.BINDING ? { ...options, device: await requestDevice({ binding: process.env.BINDING as any }) } : options)
 console.log(backend.adapter)
 const filter = process.argv[2]
 let ok = 0, bad = 0

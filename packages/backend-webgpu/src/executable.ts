@@ -242,4 +242,5 @@ export class WebGpuExecutable implements Executable, Disposable {
   }
 }
 
-const parameterBytes = ({ parameters }: Kernel): number => Math.ceil(Object.keys(parameters).length / 4) * 16
+/** Bytes of every kernel's parameters: wgpu (Deno) compares a shader's size with the group bound before, if sizes differ. */
+const parameterBytes = ({ parameters }: Kernel): number => Math.ceil(Object.keys(parameters).length / 64) * 256

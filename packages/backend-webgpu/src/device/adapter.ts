@@ -9,8 +9,8 @@
 import { BackendError, BackendUnavailableError } from '@afterthought/core'
 import { selfTest } from './self-test.ts'
 
-/** Dawn crashes once the object behind a living device is collected (`webgpu` 0.6): keep every one for good. */
-const pinned = new Set<GPU>()
+/** Bindings loaded so far. Dawn crashes once the object behind a living device is collected: none is ever let go. */
+const loaded = new Map<string, Promise<GPU>>()
 
 export interface DeviceRequest {
   /** Force one of the npm bindings instead of the first that works. */
@@ -108,9 +108,9 @@ async function findGpu({ binding }: DeviceRequest): Promise<GPU> {
   const reasons: string[] = []
   for (const name of binding ? [binding] : (['webgpu', 'bun-webgpu'] as const)) {
     try {
-      const gpu = await loaders[name]()
-      pinned.add(gpu)
-      return gpu
+      const gpu = loaded.get(name) ?? loaders[name]()
+      loaded.set(name, gpu)
+      return await gpu
     } catch (error) {
       reasons.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : error}`)
     }
