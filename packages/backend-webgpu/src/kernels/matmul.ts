@@ -72,8 +72,9 @@ export function matmul(target: Target, product: Product): Kernel {
 
 function extentsOf({ a, b, shape }: Product): Extents {
   const [rows, inner] = a.shape.slice(-2) as [number, number]
-  const columns = 'weight' in b ? b.slab.to - b.slab.from : b.shape.at(-1)!
-  return { batch: sizeOf(shape.slice(0, -2)), rows, columns, inner }
+  // A weight is shared by all rows of all batches: they are one matrix.
+  if ('weight' in b) return { batch: 1, rows, columns: b.slab.to - b.slab.from, inner }
+  return { batch: sizeOf(shape.slice(0, -2)), rows, columns: b.shape.at(-1)!, inner }
 }
 
 function operandsOf(target: Target, { a, b, shape }: Product): Operands {
