@@ -166,10 +166,12 @@ async function theirs(rows: number, past: boolean, transposed: boolean): Promise
 
 /** jax-js looks for `navigator.gpu` only; requesting a device of ours loads the binding where there is none. */
 async function providePeer(): Promise<void> {
-  if (navigator.gpu) return
+  const host = globalThis as { navigator?: { gpu?: GPU } }
+  if (host.navigator?.gpu) return
   const { create } = (await import('webgpu')) as { create(flags: string[]): GPU }
   const gpu = create([])
-  Object.defineProperty(navigator, 'gpu', { value: gpu, configurable: true })
+  host.navigator ??= {}
+  Object.defineProperty(host.navigator, 'gpu', { value: gpu, configurable: true })
 }
 
 const device = await requestDevice()

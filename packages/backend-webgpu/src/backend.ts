@@ -26,9 +26,9 @@ import { Scratch } from './device/scratch.ts'
 import { WeightStore } from './device/weights.ts'
 import { WebGpuExecutable } from './executable.ts'
 import { allocateStorage } from './plan/allocate.ts'
-import { nativeOps } from './plan/operations.ts'
+import { isLazy, nativeOps } from './plan/operations.ts'
 import { Plan, type PlanOptions } from './plan/plan.ts'
-import { hoistUpdates, mergeProjections } from './plan/schedule.ts'
+import { mergeProjections, placeUpdates } from './plan/schedule.ts'
 import type { WeightFormat } from './plan/weights.ts'
 
 export interface WebGpuOptions {
@@ -47,6 +47,7 @@ export interface WebGpuBackend extends Backend, AsyncDisposable {
   readonly adapter: AdapterDescription
   /** Device memory held by tensors, weights, scratch and idle buffers. */
   readonly allocatedBytes: number
+  upload(tensor: HostTensor): DeviceBuffer
   compile(graph: Graph, parameters: ReadonlyMap<string, Parameter>): Promise<WebGpuExecutable>
 }
 
@@ -126,7 +127,7 @@ class Device implements WebGpuBackend {
     const lowered = lower(graph, nativeOps)
     expectParameters(lowered, parameters)
     const program = mergeProjections({ graph: lowered, parameters })
-    const plan = new Plan(hoistUpdates(program.graph), program.parameters, this.planOptions)
+    const plan = new Plan(placeUpdates(program.graph, isLazy), program.parameters, this.planOptions)
     const allocation = allocateStorage(plan)
     this.expectBindable(plan, allocation.kernels)
     const [pipelines, memories] = await Promise.all([

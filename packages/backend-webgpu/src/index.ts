@@ -12,5 +12,7 @@ export {
   type WebGpuStatus,
   webgpuStatus,
 } from './device/adapter.ts'
+export type { DeviceBuffer } from './device/buffers.ts'
 export type { WebGpuExecutable } from './executable.ts'
+export { formatProfile, type KernelTime, type Profile, profile, type Roof } from './profile.ts'
 export type { WeightFormat } from './plan/weights.ts'

@@ -2,7 +2,7 @@
  * Elementwise operations in WGSL, one entry per operation of core's table, plus the composites that are elementwise.
  *
  * WGSL's own functions are not trusted where the specification leaves them loose: sine and cosine may be off by 2⁻¹¹, tanh
- * may overflow, minimum, maximum and comparisons may ignore NaN. Values are f32, i32, or bool as 0 or 1 in a u32.
+ * may overflow, minimum and maximum may ignore NaN, and SwiftShader's exp and log make numbers of it. Values are f32, i32, or bool as 0 or 1 in a u32.
  */
 
 import type { DType } from '@afterthought/core'
@@ -21,11 +21,19 @@ export const elementFunctions = {
   isNan: 'fn isNan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }',
   maxNan: 'fn maxNan(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, isNan(b)), a, isNan(a)); }',
   minNan: 'fn minNan(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, isNan(b)), a, isNan(a)); }',
+  expOf: 'fn expOf(x: f32) -> f32 { return select(exp(x), x, isNan(x)); }',
+  logOf: `fn logOf(x: f32) -> f32 {
+  let bits = bitcast<u32>(x);
+  if (isNan(x) || x == bitcast<f32>(0x7f800000u | (bits & 0u))) { return x; }
+  if (x > 0.0) { return log(x); }
+  return bitcast<f32>(select(0x7fc00000u, 0xff800000u, x == 0.0) | (bits & 0u));
+}`,
   tanhSafe: 'fn tanhSafe(x: f32) -> f32 { return select(tanh(clamp(x, -15.0, 15.0)), x, isNan(x)); }',
-  sigmoid: 'fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-x)); }',
+  sigmoid: 'fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + expOf(-x)); }',
   softplus: `fn softplus(x: f32) -> f32 {
   let e = exp(-abs(x));
-  return max(x, 0.0) + select(log(1.0 + e), e * (1.0 - e * (0.5 - e / 3.0)), e < 0.01);
+  let value = max(x, 0.0) + select(log(1.0 + e), e * (1.0 - e * (0.5 - e / 3.0)), e < 0.01);
+  return select(value, x, isNan(x));
 }`,
   // Maclaurin series below one; above, the Chebyshev fit of erfc with relative error 1.2e-7 (Numerical Recipes, 6.2).
   erfOf: `fn erfOf(x: f32) -> f32 {
@@ -119,8 +127,8 @@ export type ElementOp =
 
 export const elementOps: Readonly<Record<ElementOp, Writer>> = {
   neg: { cost: 1, write: ([x]) => `-${x}` },
-  exp: builtin('exp'),
-  log: builtin('log'),
+  exp: call('expOf', 4),
+  log: call('logOf', 4),
   sqrt: builtin('sqrt'),
   abs: builtin('abs'),
   tanh: call('tanhSafe'),
@@ -150,5 +158,5 @@ export const elementOps: Readonly<Record<ElementOp, Writer>> = {
   },
   gelu: call('gelu', 12),
   geluErf: call('geluErf', 24),
-  silu: { cost: 8, write: ([x]) => `${x} * sigmoid(${x})`, uses: ['sigmoid'] },
+  silu: { cost: 8, write: ([x]) => `${x} * sigmoid(${x})`, uses: dependencies('sigmoid') },
 }

@@ -42,6 +42,7 @@ export function gather(table: View, indices: View, out: View): Kernel {
   let row = u32(select(0, index, known));
   out[i] = select(nan(i), table[p.tableAt + row * p.width + i % p.width], known);`,
     flops: 0,
+    bytes: 8 * count,
   }
 }
 
@@ -80,6 +81,7 @@ export function gatherWeight(target: Target, table: WeightView, slab: Slab, indi
   if (!known || u32(index) < p.slabFrom || u32(index) >= p.slabTo) { return; }
   out[i] = weight4(u32(index) - p.slabFrom, i % p.quads, p.quads);`,
     flops: 0,
+    bytes: 32 * count,
   }
 }
 
@@ -183,5 +185,6 @@ export function place(placements: readonly Placement[], updateShape: readonly nu
   let at = i / p.run * p.step + u32(clamp(first, 0, i32(p.room))) * p.inner + i % p.run;
 ${parts.map(({ statements, result }, n) => `${statements}\n  out${n}[at] = select(${broken}, ${result}, fits);`).join('\n')}`,
     flops: 0,
+    bytes: 8 * count * placements.length,
   }
 }

@@ -38,6 +38,8 @@ export interface Kernel {
   readonly features?: readonly Feature[]
   /** Floating-point operations, for profiles. */
   readonly flops: number
+  /** Bytes read and written, where it is not all that is bound. */
+  readonly bytes?: number
   /** The first binding (written) may be the same storage as this one: element i is read before it is written. */
   readonly inPlaceWith?: Slot
   /** A whole-slot copy from this slot, which falls away if both come to share storage. */

@@ -295,6 +295,11 @@ function swappedIf(swap: boolean, view: View): View {
 /** What core need not lower. */
 export const nativeOps: ReadonlySet<OpName> = new Set([...elementNames, ...(Object.keys(emitters) as OpName[])])
 
+const lazyOps: ReadonlySet<OpName> = new Set([...elementNames, 'reshape', 'transpose', 'broadcastTo', 'slice', 'matmul'])
+
+/** Whether a node is only written down when it is emitted, and read by whoever needs its result. */
+export const isLazy = ({ op }: Node): boolean => lazyOps.has(op)
+
 /** @throws UnsupportedOpError for an operation that lowering should have removed */
 export function emit(plan: Plan, node: Node): void {
   if (elementNames.includes(node.op)) {

@@ -144,25 +144,64 @@ function stacked(parts: readonly Parameter[]): Parameter {
 
 /**
  * Moves every `updateSlice` to the earliest place where all that reads its target's old contents is done: written there, a
- * cache needs no copy, and the new rows need not be kept for long.
+ * cache needs no copy, and the new rows need not be kept for long. All else keeps its order.
+ *
+ * @param isLazy whether a node's operands are read only when its result is
  */
-export function hoistUpdates(graph: Graph): Graph {
-  const positionOf = new Map<Node, number>()
+export function placeUpdates(graph: Graph, isLazy: (node: Node) => boolean): Graph {
   const producer = new Map<Tensor, Node>()
-  const readers = new Map<Tensor, Node[]>()
-  graph.nodes.forEach((node, i) => {
-    positionOf.set(node, i)
+  const readers = new Map<Tensor, Set<Node>>()
+  for (const node of graph.nodes) {
     for (const output of node.outputs) producer.set(output, node)
-    for (const input of node.inputs) readers.set(input, [...(readers.get(input) ?? []), node])
-  })
-  for (const [i, node] of graph.nodes.entries()) {
-    if (node.op !== 'updateSlice') continue
-    const before = [
-      ...node.inputs.flatMap((input) => producer.get(input) ?? []),
-      ...readers.get(node.inputs[0]!)!.filter((reader) => reader !== node && positionOf.get(reader)! < i),
-    ]
-    positionOf.set(node, before.reduce((last, other) => Math.max(last, positionOf.get(other)!), -1) + 1e-6)
+    for (const input of node.inputs) readers.set(input, (readers.get(input) ?? new Set()).add(node))
   }
-  const nodes = [...graph.nodes].sort((a, b) => positionOf.get(a)! - positionOf.get(b)!)
-  return { ...graph, nodes }
+  /** All that reads a value; what reads it lazily does so when its own result is read. */
+  const readersOf = (value: Tensor, found: Set<Node> = new Set()): Set<Node> => {
+    for (const reader of readers.get(value) ?? []) {
+      if (found.has(reader)) continue
+      found.add(reader)
+      if (isLazy(reader)) for (const output of reader.outputs) readersOf(output, found)
+    }
+    return found
+  }
+  const wishes = new Map<Node, Node[]>()
+  for (const node of graph.nodes) {
+    if (node.op === 'updateSlice') wishes.set(node, [...readersOf(node.inputs[0]!)].filter((other) => other !== node))
+  }
+  /** What must come before a node, and what should. */
+  const before = (node: Node): { needed: Node[]; wished: Node[] } => ({
+    needed: node.inputs.flatMap((input) => producer.get(input) ?? []),
+    wished: wishes.get(node) ?? [],
+  })
+  const done = new Set<Node>()
+  const take = (node: Node): unknown => done.add(node)
+  const updates = new Set(graph.nodes.filter(({ op }) => op === 'updateSlice'))
+  const takeFreeUpdates = (): void => {
+    for (const update of updates) {
+      const { needed, wished } = before(update)
+      if (![...needed, ...wished].every((other) => done.has(other))) continue
+      updates.delete(update)
+      take(update)
+    }
+  }
+  let waiting: readonly Node[] = graph.nodes.filter(({ op }) => op !== 'updateSlice')
+  while (waiting.length > 0 || updates.size > 0) {
+    takeFreeUpdates()
+    const rest: Node[] = []
+    for (const node of waiting) {
+      if (before(node).needed.every((other) => done.has(other))) {
+        take(node)
+        if (updates.size > 0) takeFreeUpdates()
+      } else rest.push(node)
+    }
+    // A reader of old contents that itself depends on the update: the contents will be copied.
+    const stuck = rest.length === waiting.length
+    const first = graph.nodes.find((node) => updates.has(node))
+    if (stuck && first) {
+      updates.delete(first)
+      take(first)
+    }
+    waiting = rest
+  }
+  return { ...graph, nodes: [...done] }
 }

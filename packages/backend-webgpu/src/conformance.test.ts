@@ -1,5 +1,0 @@
-import { testBackend } from '@afterthought/core/testing'
-import { test } from 'vitest'
-import { webgpu } from './index.ts'
-
-testBackend('webgpu', () => webgpu(), { test })
