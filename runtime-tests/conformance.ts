@@ -1,7 +1,7 @@
 /** The whole conformance suite in a runtime without a test runner. */
 
-import { conformanceCases } from '@afterthought/core/testing'
 import { type WebGpuOptions, webgpu } from '@afterthought/backend-webgpu'
+import { conformanceCases } from '@afterthought/core/testing'
 
 export interface ConformanceReport {
   readonly ok: boolean

@@ -78,7 +78,8 @@ async function serve() {
   const models = join(root, 'packages', 'cli', 'models', 'prosqa')
   const pages = createServer(({ url = '/' }, response) => {
     const file = normalize(join(models, url.slice('/models'.length)))
-    if (url === '/') response.setHeader('content-type', 'text/html').end('<script type="module" src="/page.js"></script>')
+    if (url === '/')
+      response.setHeader('content-type', 'text/html').end('<script type="module" src="/page.js"></script>')
     else if (url === '/page.js') response.setHeader('content-type', 'text/javascript').end(outputFiles[0].contents)
     else if (url.startsWith('/models/') && file.startsWith(models) && existsSync(file)) response.end(readFileSync(file))
     else response.writeHead(404).end()

@@ -5,8 +5,8 @@
  */
 
 import { fileURLToPath } from 'node:url'
-import { openFolder } from '@afterthought/core/files'
 import { requestDevice } from '@afterthought/backend-webgpu'
+import { openFolder } from '@afterthought/core/files'
 import { conformance } from './conformance.ts'
 import { smoke } from './smoke.ts'
 

@@ -4,11 +4,11 @@
  * and the folders it is handed.
  */
 
+import { type WebGpuOptions, webgpu } from '@afterthought/backend-webgpu'
 import { type Backend, loadModel, type Rollout, reference, rollout } from '@afterthought/core'
 import { encodeProsqa } from '@afterthought/core/data'
 import type { ModelFolder } from '@afterthought/core/io'
 import { maxError } from '@afterthought/core/testing'
-import { type WebGpuOptions, webgpu } from '@afterthought/backend-webgpu'
 
 export interface Folders {
   /** Of packages/cli/models/prosqa. */

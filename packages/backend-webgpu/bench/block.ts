@@ -77,7 +77,8 @@ async function ours(rows: number, past: boolean): Promise<Result> {
     const slots = F.iota(rows)
     const causal = F.lessEqual(F.reshape(slots, [1, 1, 1, rows]), F.reshape(slots, [1, 1, rows, 1]))
     const fresh = F.where(causal, 0, -3.4e38)
-    const written = past && F.where(F.less(F.reshape(F.iota(CACHE + 1), [1, 1, 1, CACHE + 1]), inputs.length!), 0, -3.4e38)
+    const written =
+      past && F.where(F.less(F.reshape(F.iota(CACHE + 1), [1, 1, 1, CACHE + 1]), inputs.length!), 0, -3.4e38)
     const bias = written ? F.concat([written, fresh], 3) : fresh
     const old = past ? { k: inputs.k!, v: inputs.v! } : undefined
     const mixed = F.attention(q!, k!, v!, bias, HEAD ** -0.5, old)
@@ -85,7 +86,10 @@ async function ours(rows: number, past: boolean): Promise<Result> {
     const middle = F.add(inputs.x!, affine(merged, 'proj'))
     const y = F.add(middle, affine(F.gelu(affine(norm(middle, 'ln2'), 'fc'), 'tanh'), 'out'))
     if (!past) return { outputs: { y, k: k!, v: v! } }
-    const grown = { k: F.updateSlice(inputs.k!, k!, inputs.length!, 2), v: F.updateSlice(inputs.v!, v!, inputs.length!, 2) }
+    const grown = {
+      k: F.updateSlice(inputs.k!, k!, inputs.length!, 2),
+      v: F.updateSlice(inputs.v!, v!, inputs.length!, 2),
+    }
     return { outputs: { y, ...grown }, aliases: { k: 'k', v: 'v' } }
   })
   const program = await backend.compile(graph, parametersOf(weights))
@@ -129,7 +133,10 @@ async function theirs(rows: number, past: boolean, transposed: boolean): Promise
     const norm = (value: Array, name: string): Array => {
       const centred = value.ref.sub(np.mean(value, -1, { keepdims: true }))
       const variance = np.mean(centred.ref.mul(centred.ref), -1, { keepdims: true })
-      return centred.div(np.sqrt(variance.add(1e-5))).mul(w[`${name}.weight`]!.ref).add(w[`${name}.bias`]!.ref)
+      return centred
+        .div(np.sqrt(variance.add(1e-5)))
+        .mul(w[`${name}.weight`]!.ref)
+        .add(w[`${name}.bias`]!.ref)
     }
     const affine = (value: Array, name: string): Array => {
       const weight = w[`${name}.weight`]!.ref

@@ -14,5 +14,5 @@ export {
 } from './device/adapter.ts'
 export type { DeviceBuffer } from './device/buffers.ts'
 export type { WebGpuExecutable } from './executable.ts'
-export { formatProfile, type KernelTime, type Profile, profile, type Roof } from './profile.ts'
 export type { WeightFormat } from './plan/weights.ts'
+export { formatProfile, type KernelTime, type Profile, profile, type Roof } from './profile.ts'

@@ -63,7 +63,14 @@ export async function profile(
     const kept = new Set(Object.values(inputs))
     for (const buffer of Object.values(results)) if (!kept.has(buffer)) buffer.dispose()
   }
-  return { roof, kernels: summarise(executable.steps.map(({ kernel }) => kernel), best, roof) }
+  return {
+    roof,
+    kernels: summarise(
+      executable.steps.map(({ kernel }) => kernel),
+      best,
+      roof,
+    ),
+  }
 }
 
 /** A table for people, one kernel a line. */
@@ -190,7 +197,10 @@ async function measureRoof(device: GPUDevice, clock: Clock): Promise<Roof> {
   const buffers = [0, 1].map(() => device.createBuffer({ size, usage: GPUBufferUsage.STORAGE }))
   const fastest = async (code: string, groups: number): Promise<number> => {
     const module = device.createShaderModule({ code })
-    const pipeline = await device.createComputePipelineAsync({ layout: 'auto', compute: { module, entryPoint: 'main' } })
+    const pipeline = await device.createComputePipelineAsync({
+      layout: 'auto',
+      compute: { module, entryPoint: 'main' },
+    })
     const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }))
     const group = device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries })
     const dispatch: Dispatch = { pipeline, group, grid: [groups, 1] }

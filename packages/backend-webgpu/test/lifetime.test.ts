@@ -67,7 +67,11 @@ describeOnGpu('memory', () => {
     await using backend = await webgpu()
     const graph = trace(
       'step',
-      { cache: { shape: [64, 8], dtype: 'f32' }, row: { shape: [1, 8], dtype: 'f32' }, at: { shape: [], dtype: 'i32' } },
+      {
+        cache: { shape: [64, 8], dtype: 'f32' },
+        row: { shape: [1, 8], dtype: 'f32' },
+        at: { shape: [], dtype: 'i32' },
+      },
       (inputs) => {
         const cache = F.updateSlice(inputs.cache!, inputs.row!, inputs.at!, 0)
         return { outputs: { cache, next: F.tanh(F.add(inputs.row!, 1)) }, aliases: { cache: 'cache' } }
@@ -75,11 +79,13 @@ describeOnGpu('memory', () => {
     )
     const executable = await backend.compile(graph, new Map())
     const cache = backend.upload(tensorOf(new Array(512).fill(0), [64, 8]))
-    let row = (await executable.run({
-      cache,
-      row: backend.upload(tensorOf(new Array(8).fill(0), [1, 8])),
-      at: backend.upload(tensorOf([0], [], 'i32')),
-    })).next!
+    let row = (
+      await executable.run({
+        cache,
+        row: backend.upload(tensorOf(new Array(8).fill(0), [1, 8])),
+        at: backend.upload(tensorOf([0], [], 'i32')),
+      })
+    ).next!
     const steps = async (count: number): Promise<void> => {
       for (let i = 0; i < count; i++) {
         const at = backend.upload(tensorOf([i % 64], [], 'i32'))

@@ -1,5 +1,12 @@
 import { type Backend, F, type Graph, reference, trace } from '@afterthought/core'
-import { maxError, parametersOf, type RandomFamily, RandomTensors, randomModel, tensorOf } from '@afterthought/core/testing'
+import {
+  maxError,
+  parametersOf,
+  type RandomFamily,
+  RandomTensors,
+  randomModel,
+  tensorOf,
+} from '@afterthought/core/testing'
 import { describe, expect, it } from 'vitest'
 import { webgpu } from '../src/index.ts'
 import { broadcast, isContiguous, reshaped, sliced, transposed, type View, wholeView } from '../src/plan/views.ts'
@@ -72,9 +79,13 @@ describeOnGpu('plans', () => {
 
   it('end a product with what follows it, and compute chains at once', async () => {
     const x = { shape: [3, 8], dtype: 'f32' } as const
-    const graph = trace('chain', { x, w: { shape: [8, 8], dtype: 'f32' }, b: { shape: [8], dtype: 'f32' } }, (inputs) => ({
-      outputs: { y: F.add(F.gelu(F.add(F.matmul(inputs.x!, inputs.w!), inputs.b!), 'tanh'), inputs.x!) },
-    }))
+    const graph = trace(
+      'chain',
+      { x, w: { shape: [8, 8], dtype: 'f32' }, b: { shape: [8], dtype: 'f32' } },
+      (inputs) => ({
+        outputs: { y: F.add(F.gelu(F.add(F.matmul(inputs.x!, inputs.w!), inputs.b!), 'tanh'), inputs.x!) },
+      }),
+    )
     const labels = await labelsOf(graph)
     expect(labels).toHaveLength(1)
     expect(labels[0]).toMatch(/^matmul/)
@@ -120,7 +131,11 @@ describeOnGpu('plans', () => {
   }
 })
 
-async function sumOf(backend: Backend, graph: Graph, inputs: Parameters<typeof parametersOf>[0]): Promise<Float32Array> {
+async function sumOf(
+  backend: Backend,
+  graph: Graph,
+  inputs: Parameters<typeof parametersOf>[0],
+): Promise<Float32Array> {
   const executable = await backend.compile(graph, new Map())
   const given = Object.fromEntries(Object.entries(inputs).map(([name, tensor]) => [name, backend.upload(tensor)]))
   return (await backend.download((await executable.run(given)).sum!)) as Float32Array

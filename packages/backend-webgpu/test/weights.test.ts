@@ -41,8 +41,7 @@ function decode(data: Float32Array, format: WeightFormat): Float32Array {
   const { values, scales } = encode(data, format)
   if (format === 'f32') return data
   if (format === 'f16') return Float32Array.from(values, halfValue)
-  const level = (i: number): number =>
-    format === 'int8' ? values[i]! : ((values[i >> 1]! >> (4 * (i & 1))) & 15) - 8
+  const level = (i: number): number => (format === 'int8' ? values[i]! : ((values[i >> 1]! >> (4 * (i & 1))) & 15) - 8)
   return Float32Array.from(data, (_, i) => level(i) * halfValue(scales![i >> 5]!))
 }
 
@@ -70,7 +69,11 @@ describe('blocks of integers', () => {
 })
 
 /** Tied table, projections the other way round, several of one input, with biases: every way a model reads weights. */
-function program(rows: number): { graph: Graph; inputs: Record<string, HostTensor>; weights: Record<string, HostTensor> } {
+function program(rows: number): {
+  graph: Graph
+  inputs: Record<string, HostTensor>
+  weights: Record<string, HostTensor>
+} {
   const random = new RandomTensors(rows)
   const inputs = { ids: random.integers([rows], 0, 37), x: random.normal([rows, 64]) }
   const weights = {
@@ -110,7 +113,10 @@ describeOnGpu('weights in every format', () => {
     for (const dtype of ['f32', 'f16', 'int8', 'int4'] as const) {
       it(`${dtype}, kernels ${name}: what the stored numbers give, for 1, 5, 8 and 35 rows, whole and in slabs`, async () => {
         for (const maxBindingBytes of [undefined, 4096]) {
-          await using backend = await webgpu({ dtype, kernels: { ...kernels, ...(maxBindingBytes && { maxBindingBytes }) } })
+          await using backend = await webgpu({
+            dtype,
+            kernels: { ...kernels, ...(maxBindingBytes && { maxBindingBytes }) },
+          })
           for (const rows of maxBindingBytes ? [5] : [1, 5, 8, 35]) {
             const { graph, inputs, weights } = program(rows)
             const expected = reference()

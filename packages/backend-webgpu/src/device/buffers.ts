@@ -138,7 +138,9 @@ export class DeviceBuffer implements Buffer, Disposable {
 }
 
 /** Host values as the device stores them; a plain ArrayBuffer, as `writeBuffer` crashes on shared memory in Node. */
-export function deviceBytes(data: HostArray): Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+export function deviceBytes(
+  data: HostArray,
+): Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
   if (data instanceof Uint8Array) return Uint32Array.from(data, (bit) => (bit ? 1 : 0))
   if (data.buffer instanceof ArrayBuffer) return data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
   return data.slice() as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>

@@ -3,7 +3,11 @@
 import { BLOCK, type WeightFormat } from '../plan/weights.ts'
 
 export interface Encoded {
-  readonly values: Float32Array<ArrayBuffer> | Uint16Array<ArrayBuffer> | Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
+  readonly values:
+    | Float32Array<ArrayBuffer>
+    | Uint16Array<ArrayBuffer>
+    | Int8Array<ArrayBuffer>
+    | Uint8Array<ArrayBuffer>
   /** f16 bits, one per block of 32. */
   readonly scales?: Uint16Array<ArrayBuffer>
 }
@@ -42,7 +46,8 @@ export function halfValue(bits: number): number {
 
 /** @param data rows of a multiple of 32 elements for the integer formats */
 export function encode(data: Float32Array, format: WeightFormat): Encoded {
-  if (format === 'f32') return { values: data.buffer instanceof ArrayBuffer ? (data as Float32Array<ArrayBuffer>) : data.slice() }
+  if (format === 'f32')
+    return { values: data.buffer instanceof ArrayBuffer ? (data as Float32Array<ArrayBuffer>) : data.slice() }
   if (format === 'f16') {
     const values = new Uint16Array(data.length)
     for (let i = 0; i < data.length; i++) values[i] = halfBits(data[i]!)

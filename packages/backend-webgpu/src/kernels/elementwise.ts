@@ -13,12 +13,14 @@ const SIZE = 64
 /** Stores `expression`, evaluated over the shape of `target`, into `target`. */
 export function elementwise(expression: Expression, target: View): Kernel {
   const count = sizeOf(target.shape)
-  const { bindings, parameters, declarations, statements, result, target: index } = evaluate(
-    expression,
-    target.shape,
-    '',
-    target,
-  )
+  const {
+    bindings,
+    parameters,
+    declarations,
+    statements,
+    result,
+    target: index,
+  } = evaluate(expression, target.shape, '', target)
   return {
     label: expression.kind === 'apply' ? expression.op : 'copy',
     bindings: [{ name: 'out', slot: target.slot, access: 'write', type: storageType(expression.dtype) }, ...bindings],
@@ -45,8 +47,7 @@ function inPlaceOf(expression: Expression, target: View): Pick<Kernel, 'inPlaceW
   const views = viewsOf(expression)
   const slot = views.find(
     (view) =>
-      view.slot.size === target.slot.size &&
-      views.every((other) => other.slot !== view.slot || isFlat(other, target)),
+      view.slot.size === target.slot.size && views.every((other) => other.slot !== view.slot || isFlat(other, target)),
   )?.slot
   return slot ? { inPlaceWith: slot } : {}
 }

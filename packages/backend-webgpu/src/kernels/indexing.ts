@@ -147,7 +147,12 @@ export interface Placement {
 }
 
 /** Writes updates of one shape into targets of one shape at `start` along `axis`; one dispatch for keys and values. */
-export function place(placements: readonly Placement[], updateShape: readonly number[], start: View, axis: number): Kernel {
+export function place(
+  placements: readonly Placement[],
+  updateShape: readonly number[],
+  start: View,
+  axis: number,
+): Kernel {
   const { shape, dtype } = placements[0]!.target
   const inner = sizeOf(shape.slice(axis + 1))
   const count = sizeOf(updateShape)

@@ -11,7 +11,7 @@
  */
 
 import { sizeOf } from '@afterthought/core'
-import { costOf, evaluate, type Expression } from '../plan/expression.ts'
+import { costOf, type Expression, evaluate } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
 import { commonAxes } from '../plan/views.ts'
 import { BLOCK, type Slab, type WeightView } from '../plan/weights.ts'
@@ -65,7 +65,9 @@ export function matmul(target: Target, product: Product): Kernel {
   const extents = extentsOf(product)
   if (target.software || extents.inner < 4) return direct(product, extents, operands)
   if (extents.rows <= COOPERATIVE_ROWS) {
-    return isWeight || operands.denseB ? cooperative(target, product, extents, operands) : direct(product, extents, operands)
+    return isWeight || operands.denseB
+      ? cooperative(target, product, extents, operands)
+      : direct(product, extents, operands)
   }
   return tiled(product, extents, operands)
 }
@@ -85,7 +87,11 @@ function operandsOf(target: Target, { a, b, shape }: Product): Operands {
     return {
       bindings: [left.binding, ...reader.bindings],
       parameters: { ...left.parameters, quads: b.weight.columns / 4 },
-      declarations: [left.declaration, ...reader.declarations, 'fn b4(n: u32, quad: u32) -> vec4<f32> { return weight4(n, quad, p.quads); }'],
+      declarations: [
+        left.declaration,
+        ...reader.declarations,
+        'fn b4(n: u32, quad: u32) -> vec4<f32> { return weight4(n, quad, p.quads); }',
+      ],
       features: reader.features,
       bases: 'aBase = p.aAt;',
       denseB: true,
@@ -119,7 +125,9 @@ function operandsOf(target: Target, { a, b, shape }: Product): Operands {
 function batchView(view: View, batchShape: readonly number[]): View {
   const own = view.shape.slice(0, -2)
   const extra = batchShape.length - own.length
-  const strides = batchShape.map((_, axis) => (axis < extra || own[axis - extra] === 1 ? 0 : view.strides[axis - extra]!))
+  const strides = batchShape.map((_, axis) =>
+    axis < extra || own[axis - extra] === 1 ? 0 : view.strides[axis - extra]!,
+  )
   return { ...view, shape: batchShape, strides }
 }
 
@@ -230,7 +238,9 @@ function direct(product: Product, extents: Extents, operands: Operands): Kernel 
   let batch = thread / p.columnQuads / p.tall;
   ${operands.bases}
 ${rows.map((r) => `  let m${r} = min(m + ${r}u, p.rows - 1u); var sum${r} = vec4<f32>(0.0);`).join('\n')}
-${range(4).map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`).join('\n')}
+${range(4)
+  .map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`)
+  .join('\n')}
 ${step}
 ${rows.map((r) => `  finish4(batch, m + ${r}u, n, sum${r});`).join('\n')}`,
   }
@@ -253,7 +263,9 @@ function quadStep(rows: readonly number[], scaled: boolean): string {
   const perBlock = BLOCK / 4
   return `  let blocks = p.quads / ${perBlock}u;
   for (var block = 0u; block < blocks; block++) {
-    let scale = vec4<f32>(${range(4).map((j) => `scaleOf(n${j}, block, blocks)`).join(', ')});
+    let scale = vec4<f32>(${range(4)
+      .map((j) => `scaleOf(n${j}, block, blocks)`)
+      .join(', ')});
     ${rows.map((r) => `var part${r} = vec4<f32>(0.0);`).join(' ')}
     for (var q = block * ${perBlock}u; q < (block + 1u) * ${perBlock}u; q++) {
       ${loads.join(' ')}
@@ -269,7 +281,9 @@ function singleStep(rows: readonly number[]): string {
     ${rows.map((r) => `let x${r} = a4(m${r}, q);`).join(' ')}
     for (var j = 0u; j < 4u; j++) {
       let k = q * 4u + j;
-      let w = vec4<f32>(${range(4).map((j) => `b1(n${j}, k)`).join(', ')});
+      let w = vec4<f32>(${range(4)
+        .map((j) => `b1(n${j}, k)`)
+        .join(', ')});
       ${rows.map((r) => `sum${r} += x${r}[j] * w;`).join(' ')}
     }
   }`
@@ -296,10 +310,14 @@ function cooperative(target: Target, product: Product, extents: Extents, operand
   let batch = group / p.columnQuads;
   ${operands.bases}
 ${rows.map((r) => `  const m${r} = ${r}u; var sum${r} = vec4<f32>(0.0);`).join('\n')}
-${range(4).map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`).join('\n')}
+${range(4)
+  .map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`)
+  .join('\n')}
   let quads = (p.inner + 3u) / 4u;
   for (var q = lane; q < quads; q += ${COOPERATIVE_SIZE}u) {
-    ${range(4).map((j) => `let w${j} = b4(n${j}, q);`).join(' ')}
+    ${range(4)
+      .map((j) => `let w${j} = b4(n${j}, q);`)
+      .join(' ')}
     ${rows.map((r) => dots(r, 'sum')).join('\n    ')}
   }
 ${rows.map((r) => `  sum${r} = sumLanes(sum${r}, lane${target.subgroups ? ', subLane, subSize' : ''});`).join('\n')}

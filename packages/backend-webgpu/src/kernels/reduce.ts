@@ -8,10 +8,9 @@
 import type { Expression } from '../plan/expression.ts'
 import { costOf, evaluate } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
-import { storageType } from './element-ops.ts'
-import { elementFunctions } from './element-ops.ts'
+import { elementFunctions, storageType } from './element-ops.ts'
 import type { Binding, Kernel } from './kernel.ts'
-import { lowest, ROW_LANES, type Target, rowReductions, lanes } from './workgroup.ts'
+import { lanes, lowest, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
 export interface Extents {
   readonly outer: number

@@ -33,7 +33,10 @@ export function weightReader(target: Target, weight: WeightView, slab: Slab): We
   if (!weight.scales) {
     return {
       bindings: [values],
-      declarations: [raw4, 'fn weight4(row: u32, quad: u32, quads: u32) -> vec4<f32> { return raw4(row, quad, quads); }'],
+      declarations: [
+        raw4,
+        'fn weight4(row: u32, quad: u32, quads: u32) -> vec4<f32> { return raw4(row, quad, quads); }',
+      ],
       features: native ? ['f16'] : [],
       scaled: false,
     }

@@ -53,11 +53,13 @@ export function allocateStorage(plan: Plan): Allocation {
   })
   const kernels = [...plan.kernels.filter((kernel) => !removed.has(kernel)), ...copies].map((kernel) => ({
     kernel,
-    inPlace:
-      kernel.inPlaceWith !== undefined && storageOf(kernel.inPlaceWith) === storageOf(kernel.bindings[0]!.slot),
+    inPlace: kernel.inPlaceWith !== undefined && storageOf(kernel.inPlaceWith) === storageOf(kernel.bindings[0]!.slot),
   }))
   const results = new Map(
-    plan.graph.outputs.map(({ name, alias }) => [name, alias === undefined ? outputs.get(name)! : plan.inputs.get(alias)!]),
+    plan.graph.outputs.map(({ name, alias }) => [
+      name,
+      alias === undefined ? outputs.get(name)! : plan.inputs.get(alias)!,
+    ]),
   )
   return { kernels, storageOf, outputs: results, ...assignBlocks(kernels, storageOf, new Set(results.values())) }
 }
@@ -137,12 +139,7 @@ function takeOverInput(plan: Plan, output: Slot, input: Slot, taken: Map<Slot, S
 }
 
 /** Scratch that is copied and dead afterwards is written to directly. */
-function takeOverScratch(
-  plan: Plan,
-  taken: Map<Slot, Slot>,
-  removed: Set<Kernel>,
-  outputs: ReadonlySet<Slot>,
-): void {
+function takeOverScratch(plan: Plan, taken: Map<Slot, Slot>, removed: Set<Kernel>, outputs: ReadonlySet<Slot>): void {
   for (const kernel of plan.kernels) {
     const source = kernel.copyOf
     const target = kernel.bindings[0]!.slot

@@ -6,9 +6,8 @@
  */
 
 import type { DType, Shape } from '@afterthought/core'
-import { elementFunctions, elementOps, type ElementOp } from '../kernels/element-ops.ts'
+import { type ElementOp, elementFunctions, elementOps, storageType } from '../kernels/element-ops.ts'
 import type { Binding, Parameters } from '../kernels/kernel.ts'
-import { storageType } from '../kernels/element-ops.ts'
 import type { Slot, View } from './views.ts'
 import { broadcast, commonAxes, isContiguous } from './views.ts'
 

@@ -22,7 +22,9 @@ import { broadcast, reshaped, sliced, transposed, type View } from './views.ts'
 
 type Emit<Name extends OpName> = (plan: Plan, node: Node<Name>) => void
 
-const elementNames = (Object.keys(elementOps) as (ElementOp | OpName)[]).filter((name) => name !== 'geluErf') as OpName[]
+const elementNames = (Object.keys(elementOps) as (ElementOp | OpName)[]).filter(
+  (name) => name !== 'geluErf',
+) as OpName[]
 
 /** Repeating an expression of this price for every element of a broadcast is cheaper than storing it once. */
 const CHEAP = 6
@@ -36,12 +38,20 @@ function elementOp(plan: Plan, node: Node): void {
     if (input === product) return (plan.value(input) as { epilogue: Expression }).epilogue
     const expression = plan.expression(input)
     const repeats = sizeOf(input.shape) < sizeOf(output.shape)
-    return repeats && costOf(expression) > CHEAP ? ({ kind: 'load', view: plan.view(input), dtype: input.dtype } as const) : expression
+    return repeats && costOf(expression) > CHEAP
+      ? ({ kind: 'load', view: plan.view(input), dtype: input.dtype } as const)
+      : expression
   })
   const whole = apply(op as ElementOp, operands, output)
   const slots = slotsOf(whole).size
   const expression =
-    slots <= MAX_SLOTS ? whole : apply(op as ElementOp, node.inputs.map((input) => loadOf(plan, input)), output)
+    slots <= MAX_SLOTS
+      ? whole
+      : apply(
+          op as ElementOp,
+          node.inputs.map((input) => loadOf(plan, input)),
+          output,
+        )
   if (product && slots <= MAX_SLOTS) {
     const pending = plan.value(product)
     if (pending.kind === 'product') {
@@ -113,7 +123,10 @@ const reduction =
   (plan, { inputs: [x], outputs: [output], attributes: { axes } }) => {
     const shape = x!.shape
     const out = plan.allocate(output!.shape, 'f32', op)
-    const extents = around(shape, axes.filter((axis) => shape[axis] !== 1))
+    const extents = around(
+      shape,
+      axes.filter((axis) => shape[axis] !== 1),
+    )
     if (extents) plan.push(reduce(plan.options.target, op, plan.expression(x!), shape, extents, out))
     else {
       // Axes that are apart are brought together at the end.
@@ -122,7 +135,16 @@ const reduction =
       const moved = changeViews(plan.expression(x!), shape, (view) => transposed(view, order))!
       const count = sizeOf(output!.shape)
       const apart = { outer: count, extent: sizeOf(axes.map((axis) => shape[axis]!)), inner: 1 }
-      plan.push(reduce(plan.options.target, op, moved, order.map((axis) => shape[axis]!), apart, out))
+      plan.push(
+        reduce(
+          plan.options.target,
+          op,
+          moved,
+          order.map((axis) => shape[axis]!),
+          apart,
+          out,
+        ),
+      )
     }
     plan.set(output!, out)
   }
@@ -133,7 +155,14 @@ const rowOp =
   ): Emit<Name> =>
   (plan, { inputs, outputs: [output], attributes, op }) => {
     const out = plan.allocate(output!.shape, output!.dtype, op)
-    plan.push(kernel(plan, inputs.map((input) => plan.dense(input)), out, attributes))
+    plan.push(
+      kernel(
+        plan,
+        inputs.map((input) => plan.dense(input)),
+        out,
+        attributes,
+      ),
+    )
     plan.set(output!, out)
   }
 
@@ -163,7 +192,14 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
     const out = plan.allocate(output!.shape, output!.dtype, 'pad')
     const expression = { kind: 'literal', value, dtype: output!.dtype } as const
     plan.store({ kind: 'expression', expression, shape: output!.shape }, out)
-    plan.store(plan.value(x!), sliced(out, before, before.map((count, i) => count + x!.shape[i]!)))
+    plan.store(
+      plan.value(x!),
+      sliced(
+        out,
+        before,
+        before.map((count, i) => count + x!.shape[i]!),
+      ),
+    )
     plan.set(output!, out)
   },
 
@@ -249,7 +285,8 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
   rotary(plan, node) {
     const [x, cos, sin] = node.inputs as [Tensor, Tensor, Tensor]
     const partner = plan.partner(
-      ({ op, inputs }) => op === 'rotary' && inputs[1] === cos && inputs[2] === sin && inputs[0]!.shape[2] === x.shape[2],
+      ({ op, inputs }) =>
+        op === 'rotary' && inputs[1] === cos && inputs[2] === sin && inputs[0]!.shape[2] === x.shape[2],
     )
     const angles = [plan.dense(cos), plan.dense(sin)] as const
     const items = [node, ...partner].map(({ inputs, outputs }) => {
@@ -295,7 +332,14 @@ function swappedIf(swap: boolean, view: View): View {
 /** What core need not lower. */
 export const nativeOps: ReadonlySet<OpName> = new Set([...elementNames, ...(Object.keys(emitters) as OpName[])])
 
-const lazyOps: ReadonlySet<OpName> = new Set([...elementNames, 'reshape', 'transpose', 'broadcastTo', 'slice', 'matmul'])
+const lazyOps: ReadonlySet<OpName> = new Set([
+  ...elementNames,
+  'reshape',
+  'transpose',
+  'broadcastTo',
+  'slice',
+  'matmul',
+])
 
 /** Whether a node is only written down when it is emitted, and read by whoever needs its result. */
 export const isLazy = ({ op }: Node): boolean => lazyOps.has(op)

@@ -233,7 +233,9 @@ export class Plan {
     const entry = this.graph.parameters.find(({ value }) => value === tensor)
     const layout = entry && matrixLayout(this.graph, tensor)
     if (!layout) return undefined
-    const [rows, columns] = layout.transpose ? [tensor.shape[1]!, tensor.shape[0]!] : [tensor.shape[0]!, tensor.shape[1]!]
+    const [rows, columns] = layout.transpose
+      ? [tensor.shape[1]!, tensor.shape[0]!]
+      : [tensor.shape[0]!, tensor.shape[1]!]
     const format = fittingFormat(this.options.format, columns)
     if (!format || rows === 0) return undefined
     const parameter = this.parameters.get(entry.name)!

@@ -88,7 +88,8 @@ function projectionGroups(graph: Graph, nameOf: ReadonlyMap<Tensor, string>): Pr
     const product = node as Node<'matmul'>
     const [input, weight] = product.inputs as [Tensor, Tensor]
     const { transposeA, transposeB } = product.attributes
-    if (transposeA || !transposeB || !nameOf.has(weight) || weight.shape.length !== 2 || input.shape.length < 2) continue
+    if (transposeA || !transposeB || !nameOf.has(weight) || weight.shape.length !== 2 || input.shape.length < 2)
+      continue
     const group = groups.get(input) ?? []
     groups.set(input, [...group, { product, weight, biased: biasOf(product, graph, nameOf, uses) }])
   }
@@ -166,7 +167,11 @@ export function placeUpdates(graph: Graph, isLazy: (node: Node) => boolean): Gra
   }
   const wishes = new Map<Node, Node[]>()
   for (const node of graph.nodes) {
-    if (node.op === 'updateSlice') wishes.set(node, [...readersOf(node.inputs[0]!)].filter((other) => other !== node))
+    if (node.op === 'updateSlice')
+      wishes.set(
+        node,
+        [...readersOf(node.inputs[0]!)].filter((other) => other !== node),
+      )
   }
   /** What must come before a node, and what should. */
   const before = (node: Node): { needed: Node[]; wished: Node[] } => ({
