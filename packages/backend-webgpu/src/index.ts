@@ -15,4 +15,3 @@ export {
 export type { DeviceBuffer } from './device/buffers.ts'
 export type { WebGpuExecutable } from './executable.ts'
 export type { WeightFormat } from './plan/weights.ts'
-export { formatProfile, type KernelTime, type Profile, profile, type Roof } from './profile.ts'

@@ -6,7 +6,7 @@
  * dispatch has given the right numbers.
  */
 
-import { BackendError, BackendUnavailableError } from '@afterthought/core'
+import { BackendUnavailableError } from '@afterthought/core'
 import { selfTest } from './self-test.ts'
 
 /** Bindings loaded so far. Dawn crashes once the object behind a living device is collected: none is ever let go. */
@@ -145,23 +145,4 @@ function limitsOf(adapter: GPUAdapter): Record<string, number> {
     if (typeof value === 'number' && !key.startsWith('min')) limits[key] = value
   }
   return limits
-}
-
-/** @throws BackendError if the device is not fit for the kernels here */
-export function checkLimits(device: GPUDevice): void {
-  const needed = {
-    maxStorageBuffersPerShaderStage: 8,
-    maxComputeInvocationsPerWorkgroup: 256,
-    maxComputeWorkgroupStorageSize: 16384,
-  } as const
-  for (const [key, least] of Object.entries(needed)) {
-    const value = device.limits[key as keyof typeof needed]
-    if (value < least) {
-      throw new BackendError('the device offers too little', {
-        where: `webgpu: ${key}`,
-        expected: `${least}`,
-        actual: `${value}`,
-      })
-    }
-  }
 }

@@ -5,7 +5,7 @@
  * may overflow, minimum and maximum may ignore NaN, and SwiftShader's exp and log make numbers of it. Values are f32, i32, or bool as 0 or 1 in a u32.
  */
 
-import type { DType } from '@afterthought/core'
+import type { DType, OpName } from '@afterthought/core'
 
 export const storageType = (dtype: DType): string => (dtype === 'bool' ? 'u32' : dtype)
 
@@ -94,38 +94,9 @@ function dependencies(name: keyof typeof elementFunctions): (keyof typeof elemen
 }
 
 /** Names of core's operations; `geluErf` is `gelu` without approximation. */
-export type ElementOp =
-  | 'neg'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'abs'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'softplus'
-  | 'relu'
-  | 'sin'
-  | 'cos'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'maximum'
-  | 'minimum'
-  | 'equal'
-  | 'less'
-  | 'lessEqual'
-  | 'and'
-  | 'or'
-  | 'not'
-  | 'where'
-  | 'cast'
-  | 'gelu'
-  | 'geluErf'
-  | 'silu'
+export type ElementOp = OpName | 'geluErf'
 
-export const elementOps: Readonly<Record<ElementOp, Writer>> = {
+export const elementOps: Readonly<Partial<Record<ElementOp, Writer>>> = {
   neg: { cost: 1, write: ([x]) => `-${x}` },
   exp: call('expOf', 4),
   log: call('logOf', 4),

@@ -6,39 +6,25 @@ import { costOf, evaluate, viewsOf } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
 import { broadcast, coversSlot, isContiguous } from '../plan/views.ts'
 import { storageType } from './element-ops.ts'
-import type { Kernel } from './kernel.ts'
-
-const SIZE = 64
+import { type Kernel, perElement, write } from './kernel.ts'
 
 /** Stores `expression`, evaluated over the shape of `target`, into `target`. */
 export function elementwise(expression: Expression, target: View): Kernel {
   const count = sizeOf(target.shape)
-  const {
-    bindings,
-    parameters,
-    declarations,
-    statements,
-    result,
-    target: index,
-  } = evaluate(expression, target.shape, '', target)
-  return {
+  const value = evaluate(expression, target.shape, '', target)
+  const isCopy = expression.kind === 'load' && coversSlot(expression.view) && coversSlot(target)
+  return perElement(count, {
     label: expression.kind === 'apply' ? expression.op : 'copy',
-    bindings: [{ name: 'out', slot: target.slot, access: 'write', type: storageType(expression.dtype) }, ...bindings],
-    parameters: { count, ...parameters },
-    size: SIZE,
-    groups: Math.ceil(count / SIZE),
-    declarations,
+    bindings: [write('out', target, storageType(expression.dtype)), ...value.bindings],
+    parameters: value.parameters,
+    declarations: value.declarations,
     body: `
-  let i = group * ${SIZE}u + lane;
-  if (i >= p.count) { return; }
-${statements}
-  out[${index}] = ${result};`,
+${value.statements}
+  out[${value.target}] = ${value.result};`,
     flops: costOf(expression) * count,
     ...inPlaceOf(expression, target),
-    ...(expression.kind === 'load' && coversSlot(expression.view) && coversSlot(target)
-      ? { copyOf: expression.view.slot }
-      : {}),
-  }
+    ...(isCopy && { copyOf: expression.view.slot }),
+  })
 }
 
 /** Storage that may become the target's: read only at the element that is written. */

@@ -109,3 +109,21 @@ export function grid(groups: number): readonly [number, number] {
   const rows = Math.ceil(groups / MAX_GROUPS)
   return [Math.ceil(groups / rows), rows]
 }
+
+export const read = (name: string, { slot }: { slot: Slot }, type = 'f32'): Binding => ({ name, slot, access: 'read', type })
+export const write = (name: string, { slot }: { slot: Slot }, type = 'f32'): Binding => ({ name, slot, access: 'write', type })
+
+const INVOCATIONS = 64
+
+/** A kernel that computes each of `count` elements on its own: `i` is in scope of its body. */
+export function perElement(count: number, kernel: Omit<Kernel, 'size' | 'groups'>): Kernel {
+  return {
+    ...kernel,
+    parameters: { count, ...kernel.parameters },
+    size: INVOCATIONS,
+    groups: Math.ceil(count / INVOCATIONS),
+    body: `
+  let i = group * ${INVOCATIONS}u + lane;
+  if (i >= p.count) { return; }${kernel.body}`,
+  }
+}

@@ -6,7 +6,7 @@
  */
 
 import type { View } from '../plan/views.ts'
-import type { Binding, Kernel, Parameters } from './kernel.ts'
+import { type Binding, type Kernel, type Parameters, read, write } from './kernel.ts'
 import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
 interface RowKernel {
@@ -18,9 +18,6 @@ interface RowKernel {
   readonly body: string
   readonly flopsPerElement: number
 }
-
-const read = (name: string, view: View, type = 'f32'): Binding => ({ name, slot: view.slot, access: 'read', type })
-const write = (view: View): Binding => ({ name: 'out', slot: view.slot, access: 'write', type: 'f32' })
 
 function rowKernel(target: Target, kernel: RowKernel): Kernel {
   const reductions = rowReductions(target, ['Sum', 'Max'])
@@ -56,7 +53,7 @@ export function softmax(target: Target, op: 'softmax' | 'logSoftmax', x: View, o
   const store = op === 'softmax' ? 'exp(x[base + j] - top) / sum' : 'x[base + j] - top - log(sum)'
   return rowKernel(target, {
     label: op,
-    bindings: [write(out), read('x', x)],
+    bindings: [write('out', out), read('x', x)],
     parameters: { xAt: x.offset },
     rows,
     width,
@@ -69,7 +66,7 @@ export function crossEntropy(target: Target, logits: View, labels: View, out: Vi
   const { rows, width } = rowsOf(logits)
   return rowKernel(target, {
     label: 'crossEntropy',
-    bindings: [write(out), read('x', logits), read('labels', labels, 'i32')],
+    bindings: [write('out', out), read('x', logits), read('labels', labels, 'i32')],
     parameters: { xAt: logits.offset, labelsAt: labels.offset },
     rows,
     width,
@@ -91,7 +88,7 @@ export function layerNorm(target: Target, [x, weight, bias]: readonly View[], ep
   const { rows, width } = rowsOf(x!)
   return rowKernel(target, {
     label: 'layerNorm',
-    bindings: [write(out), read('x', x!), read('weight', weight!), read('bias', bias!)],
+    bindings: [write('out', out), read('x', x!), read('weight', weight!), read('bias', bias!)],
     parameters: { xAt: x!.offset, weightAt: weight!.offset, biasAt: bias!.offset, epsilon: { f32: epsilon } },
     rows,
     width,
@@ -112,7 +109,7 @@ export function rmsNorm(target: Target, [x, weight]: readonly View[], epsilon: n
   const { rows, width } = rowsOf(x!)
   return rowKernel(target, {
     label: 'rmsNorm',
-    bindings: [write(out), read('x', x!), read('weight', weight!)],
+    bindings: [write('out', out), read('x', x!), read('weight', weight!)],
     parameters: { xAt: x!.offset, weightAt: weight!.offset, epsilon: { f32: epsilon } },
     rows,
     width,

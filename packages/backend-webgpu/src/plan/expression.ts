@@ -45,7 +45,7 @@ export function slotsOf(root: Expression): Set<Slot> {
 
 /** Rough price of computing one element: repeating a cheap expression costs less than storing it. */
 export function costOf(root: Expression): number {
-  return walk(root).reduce((sum, node) => sum + (node.kind === 'apply' ? elementOps[node.op].cost : 0), 0)
+  return walk(root).reduce((sum, node) => sum + (node.kind === 'apply' ? elementOps[node.op]!.cost : 0), 0)
 }
 
 /** The expression with every load's view replaced; undefined if one cannot be. */
@@ -123,7 +123,7 @@ export function evaluate(root: Expression, shape: Shape, prefix: string, destina
     else if (node.kind === 'accumulator') lines.push(`let ${name} = accumulator;`)
     else {
       const operands = node.inputs.map((input) => names.get(input)!)
-      const { write, uses = [] } = elementOps[node.op]
+      const { write, uses = [] } = elementOps[node.op]!
       for (const used of uses) functions.add(elementFunctions[used])
       lines.push(`let ${name} = ${write(operands, node.inputs[0]!.dtype, node.dtype)};`)
     }

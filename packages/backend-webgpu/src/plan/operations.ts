@@ -22,9 +22,7 @@ import { broadcast, reshaped, sliced, transposed, type View } from './views.ts'
 
 type Emit<Name extends OpName> = (plan: Plan, node: Node<Name>) => void
 
-const elementNames = (Object.keys(elementOps) as (ElementOp | OpName)[]).filter(
-  (name) => name !== 'geluErf',
-) as OpName[]
+const elementNames = (Object.keys(elementOps) as ElementOp[]).filter((name) => name !== 'geluErf')
 
 /** Repeating an expression of this price for every element of a broadcast is cheaper than storing it once. */
 const CHEAP = 6

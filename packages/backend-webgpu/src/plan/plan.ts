@@ -218,11 +218,6 @@ export class Plan {
     return slabsOf(weight, this.options.maxBindingBytes, this.options.offsetAlignment)
   }
 
-  /** The constant's data, if the tensor is one. */
-  constantOf(tensor: Tensor): HostArray | undefined {
-    return this.constantTensors.get(tensor)
-  }
-
   /**
    * A parameter as a matrix of weights in its storage format: [N, K] as a product reads it, or the rows of a table.
    * Undefined if the tensor is no parameter, or is used in ways that need its plain values.

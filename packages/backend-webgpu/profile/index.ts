@@ -7,9 +7,9 @@
  */
 
 import { BackendUnavailableError, type Buffer } from '@afterthought/core'
-import { BYTES_PER_ELEMENT } from './device/buffers.ts'
-import type { WebGpuExecutable } from './executable.ts'
-import type { Kernel } from './kernels/kernel.ts'
+import { BYTES_PER_ELEMENT } from '../src/device/buffers.ts'
+import type { WebGpuExecutable } from '../src/executable.ts'
+import type { Kernel } from '../src/kernels/kernel.ts'
 
 export interface KernelTime {
   readonly label: string
