@@ -102,6 +102,21 @@ describe('engine', () => {
     await backend.dispose()
   })
 
+  it('writes no rows without a copy, and without being asked to write in place', async () => {
+    const backend = await onnx({ provider: 'cpu', threads: 1 })
+    const cache = tensorOf([1, 2, 3], [1, 3])
+    const append = trace('nothing', { cache, at: tensorOf([1], [], 'i32') }, ({ cache, at }) => {
+      const same = F.updateSlice(cache!, F.narrow(cache!, 1, 0, 0), at!, 1)
+      return { outputs: { cache: same, copy: same }, aliases: { cache: 'cache' } }
+    })
+    const executable = await backend.compile(append, new Map())
+    const storage = backend.upload(cache)
+    const outputs = await executable.run({ cache: storage, at: backend.upload(tensorOf([1], [], 'i32')) })
+    expect(outputs.cache).toBe(storage)
+    for (const buffer of [storage, outputs.copy!]) expect([...(await backend.download(buffer))]).toEqual([1, 2, 3])
+    await backend.dispose()
+  })
+
   it('reports what ONNX Runtime refuses, and goes on', async () => {
     const backend = await onnx({ provider: 'cpu', threads: 1 })
     const table = tensorOf([1, 2, 3])
