@@ -22,7 +22,7 @@ export interface BenchOptions {
   readonly profile?: 'full' | 'quick'
   /** A model folder, for suites that take one. */
   readonly model?: string
-  /** Seconds per row to wait for a quiet machine and to repeat disturbed runs. Default 60. */
+  /** Seconds per row to wait for a quiet machine and to repeat disturbed runs. Default 20. */
   readonly patience?: number
   /** Gets a line at each step, and each row when it is measured. */
   readonly onProgress?: (line: string) => void
@@ -43,7 +43,7 @@ export interface BenchReport {
  */
 export async function runBench(name: string, options: BenchOptions = {}): Promise<BenchReport> {
   const suite = entryOf(suites, name, 'suite')
-  const { threads = Math.min(2, availableParallelism()), seed = 0, profile = 'full', patience = 60 } = options
+  const { threads = Math.min(2, availableParallelism()), seed = 0, profile = 'full', patience = 20 } = options
   const versions = new Map<string, string>()
   const rows: Row[] = []
   const chosen = options.peers ?? suite.peers
