@@ -18,11 +18,10 @@ import {
   ShapeError,
   sizeOf,
 } from '@afterthought/core'
-import { type AdapterDescription, checkLimits, describeDevice, requestDevice } from './device/adapter.ts'
+import { type AdapterDescription, describeDevice, requestDevice } from './device/adapter.ts'
 import { BYTES_PER_ELEMENT, DeviceBuffer, deviceBytes, MemoryPool, Reader, write } from './device/buffers.ts'
 import { DeviceGuard } from './device/guard.ts'
 import { PipelineCache, type Progress } from './device/pipelines.ts'
-import { Scratch } from './device/scratch.ts'
 import { WeightStore } from './device/weights.ts'
 import { WebGpuExecutable } from './executable.ts'
 import { allocateStorage } from './plan/allocate.ts'
@@ -54,7 +53,6 @@ export interface WebGpuBackend extends Backend, AsyncDisposable {
 /** @throws BackendUnavailableError, BackendError */
 export async function webgpu(options: WebGpuOptions = {}): Promise<WebGpuBackend> {
   const device = options.device ?? (await requestDevice())
-  checkLimits(device)
   return new Device(device, options.device === undefined, options)
 }
 
@@ -68,7 +66,6 @@ class Device implements WebGpuBackend {
   private readonly guard: DeviceGuard
   private readonly pool: MemoryPool
   private readonly reader: Reader
-  private readonly scratch: Scratch
   private readonly weights: WeightStore
   private readonly pipelines: PipelineCache
   private readonly planOptions: PlanOptions
@@ -82,7 +79,6 @@ class Device implements WebGpuBackend {
     this.guard = new DeviceGuard(device)
     this.pool = new MemoryPool(this.guard)
     this.reader = new Reader(this.guard)
-    this.scratch = new Scratch(this.pool)
     this.weights = new WeightStore(this.guard, this.pool)
     this.pipelines = new PipelineCache(this.guard)
     this.onProgress = onProgress
@@ -135,11 +131,8 @@ class Device implements WebGpuBackend {
       Promise.all([...plan.weights.values()].map((use) => this.weights.memory(use))),
     ])
     const weights = new Map([...plan.weights.keys()].map((slot, i) => [slot, memories[i]!]))
-    return this.guard.scoped(graph.name, () => {
-      const scratch = this.scratch.lease(allocation.blockSizes, graph.name)
-      const ground = { guard: this.guard, pool: this.pool }
-      return new WebGpuExecutable(ground, { plan, allocation, pipelines, weights, scratch })
-    })
+    const { guard, pool } = this
+    return guard.scoped(graph.name, () => new WebGpuExecutable({ guard, pool, plan, allocation, pipelines, weights }))
   }
 
   dispose(): Promise<void> {
@@ -155,7 +148,6 @@ class Device implements WebGpuBackend {
     this.guard.dispose()
     await this.weights.dispose()
     this.reader.dispose()
-    this.scratch.dispose()
     this.pool.dispose()
     if (this.isOwn) this.device.destroy()
   }

@@ -15,24 +15,19 @@ import {
 import { BYTES_PER_ELEMENT, DeviceBuffer, deviceBytes, type Memory, type MemoryPool, write } from './device/buffers.ts'
 import type { DeviceGuard } from './device/guard.ts'
 import type { Pipeline } from './device/pipelines.ts'
-import type { ScratchLease } from './device/scratch.ts'
 import { type Binding, declaredBindings, encodeParameters, grid, type Kernel } from './kernels/kernel.ts'
 import type { Allocation, PlannedKernel } from './plan/allocate.ts'
 import type { Plan } from './plan/plan.ts'
 import type { Slot } from './plan/views.ts'
 
-/** What an executable stands on. */
-export interface Ground {
+/** What an executable is made of. */
+export interface Prepared {
   readonly guard: DeviceGuard
   readonly pool: MemoryPool
-}
-
-export interface Prepared {
   readonly plan: Plan
   readonly allocation: Allocation
   readonly pipelines: readonly Pipeline[]
   readonly weights: ReadonlyMap<Slot, Memory>
-  readonly scratch: ScratchLease
 }
 
 /** Bind groups of one kernel that are kept for the buffers that come and go. */
@@ -50,39 +45,33 @@ interface Step {
   readonly fixed: GPUBindGroup | undefined
 }
 
-interface Located {
-  readonly memory: Memory
-  readonly offset: number
-}
-
 export class WebGpuExecutable implements Executable, Disposable {
   readonly graph: Graph
   readonly steps: readonly Step[]
-  private readonly ground: Ground
   private readonly prepared: Prepared
+  /** Scratch and constants. */
+  private readonly held: Memory[] = []
   private readonly arena: Memory
-  private readonly constants: Memory | undefined
-  private readonly fixed = new Map<Slot, Located>()
+  private readonly fixed = new Map<Slot, { readonly memory: Memory; readonly offset: number }>()
   private disposed = false
 
-  constructor(ground: Ground, prepared: Prepared) {
-    this.ground = ground
+  constructor(prepared: Prepared) {
+    const { plan, allocation, pipelines, pool } = prepared
     this.prepared = prepared
-    const { plan, allocation } = prepared
     this.graph = plan.graph
     for (const [slot, memory] of prepared.weights) this.fixed.set(slot, { memory, offset: 0 })
-    for (const [slot, block] of allocation.blocks) {
-      this.fixed.set(slot, { memory: prepared.scratch.memories[block]!, offset: 0 })
-    }
-    this.constants = this.placeConstants()
-    const { arena, offsets } = this.placeParameters(allocation.kernels)
+    const where = `${this.graph.name}: scratch`
+    const blocks = allocation.blockSizes.map((size) => this.hold(pool.take(size * BYTES_PER_ELEMENT, where)))
+    for (const [slot, block] of allocation.blocks) this.fixed.set(slot, { memory: blocks[block]!, offset: 0 })
+    this.placeConstants()
+    const { arena, parameters } = this.placeParameters(allocation.kernels)
     this.arena = arena
-    this.steps = allocation.kernels.map((planned, i) => this.step(planned, prepared.pipelines[i]!, offsets[i]!))
+    this.steps = allocation.kernels.map((planned, i) => this.step(planned, pipelines[i]!, parameters[i]!))
   }
 
   /** Enqueues one run. */
   async run(inputs: Readonly<Record<string, Buffer>>): Promise<Record<string, Buffer>> {
-    const { device } = this.ground.guard
+    const { device } = this.prepared.guard
     const { results, groups } = this.bind(inputs)
     const encoder = device.createCommandEncoder()
     const pass = encoder.beginComputePass()
@@ -104,7 +93,7 @@ export class WebGpuExecutable implements Executable, Disposable {
   bind(inputs: Readonly<Record<string, Buffer>>): { results: Record<string, Buffer>; groups: GPUBindGroup[] } {
     const { graph } = this
     if (this.disposed) throw new DisposedError('the executable has been disposed of', { where: graph.name })
-    this.ground.guard.check(graph.name)
+    this.prepared.guard.check(graph.name)
     const bound = new Map<Slot, Memory>()
     const given = new Map<string, DeviceBuffer>()
     for (const { name, value } of graph.inputs) {
@@ -120,9 +109,9 @@ export class WebGpuExecutable implements Executable, Disposable {
         continue
       }
       const slot = this.prepared.allocation.outputs.get(name)!
-      const memory = this.ground.pool.take(slot.size * BYTES_PER_ELEMENT, `${graph.name}: output '${name}'`)
+      const memory = this.prepared.pool.take(slot.size * BYTES_PER_ELEMENT, `${graph.name}: output '${name}'`)
       bound.set(slot, memory)
-      results[name] = new DeviceBuffer(value, this.ground.pool, memory)
+      results[name] = new DeviceBuffer(value, this.prepared.pool, memory)
     }
     return { results, groups: this.steps.map((step) => step.fixed ?? this.groupFor(step, bound)) }
   }
@@ -130,9 +119,8 @@ export class WebGpuExecutable implements Executable, Disposable {
   dispose(): void {
     if (this.disposed) return
     this.disposed = true
-    this.prepared.scratch.release()
-    this.ground.pool.destroy(this.arena)
-    if (this.constants) this.ground.pool.destroy(this.constants)
+    for (const memory of this.held) this.prepared.pool.give(memory)
+    this.prepared.pool.destroy(this.arena)
   }
 
   [Symbol.dispose](): void {
@@ -140,7 +128,7 @@ export class WebGpuExecutable implements Executable, Disposable {
   }
 
   private own(buffer: Buffer | undefined, where: string, expected: string): DeviceBuffer {
-    if (!(buffer instanceof DeviceBuffer) || buffer.pool !== this.ground.pool) {
+    if (!(buffer instanceof DeviceBuffer) || buffer.pool !== this.prepared.pool) {
       throw new ShapeError(buffer ? 'the buffer belongs to another backend' : 'the input is missing', { where })
     }
     if (formatSpec(buffer) !== expected) {
@@ -152,8 +140,7 @@ export class WebGpuExecutable implements Executable, Disposable {
   /** WebGPU allows no buffer to be written and read under two names at once. */
   private refuseSharedState(given: ReadonlyMap<string, DeviceBuffer>): void {
     for (const { alias } of this.graph.outputs) {
-      if (alias === undefined) continue
-      const state = given.get(alias)
+      const state = alias === undefined ? undefined : given.get(alias)
       for (const [name, buffer] of given) {
         if (name === alias || buffer !== state) continue
         throw new ArgumentError('one buffer is given for an input that is overwritten and for another one', {
@@ -168,78 +155,73 @@ export class WebGpuExecutable implements Executable, Disposable {
     const key = step.varying.map((slot) => bound.get(slot)!.id).join()
     let group = step.groups.get(key)
     if (!group) {
-      group = this.group(step, (slot) => ({ memory: bound.get(slot)!, offset: 0 }))
+      group = this.group(step, bound)
       if (step.groups.size >= KEPT_GROUPS) step.groups.delete(step.groups.keys().next().value!)
       step.groups.set(key, group)
     }
     return group
   }
 
-  private group(step: Omit<Step, 'fixed'>, locate: (slot: Slot) => Located): GPUBindGroup {
-    const { storageOf } = this.prepared.allocation
-    const limit = this.ground.guard.device.limits.maxStorageBufferBindingSize
+  private group(step: Omit<Step, 'fixed'>, bound: ReadonlyMap<Slot, Memory>): GPUBindGroup {
+    const { guard, allocation } = this.prepared
+    const limit = guard.device.limits.maxStorageBufferBindingSize
     const entries = step.bindings.map(({ slot, range }, i): GPUBindGroupEntry => {
-      const storage = storageOf(slot)
-      const { memory, offset } = this.fixed.get(storage) ?? locate(storage)
+      const storage = allocation.storageOf(slot)
+      const { memory, offset } = this.fixed.get(storage) ?? { memory: bound.get(storage)!, offset: 0 }
       const size = range ? Math.ceil(range.size / 4) * 4 : Math.min(memory.size - offset, limit)
       return { binding: i + 1, resource: { buffer: memory.gpu, offset: offset + (range?.offset ?? 0), size } }
     })
-    return this.ground.guard.device.createBindGroup({
-      layout: step.pipeline.layout,
-      entries: [{ binding: 0, resource: step.parameters }, ...entries],
-    })
+    const parameters = { binding: 0, resource: step.parameters }
+    return guard.device.createBindGroup({ layout: step.pipeline.layout, entries: [parameters, ...entries] })
   }
 
-  private step({ kernel, inPlace }: PlannedKernel, pipeline: Pipeline, offset: number): Step {
+  private step({ kernel, inPlace }: PlannedKernel, pipeline: Pipeline, parameters: GPUBufferBinding): Step {
     const bindings = declaredBindings(kernel, inPlace)
     const storages = bindings.map(({ slot }) => this.prepared.allocation.storageOf(slot))
-    const step = {
-      kernel,
-      pipeline,
-      grid: grid(kernel.groups),
-      bindings,
-      parameters: { buffer: this.arena.gpu, offset, size: parameterBytes(kernel) },
-      varying: [...new Set(storages.filter((slot) => !this.fixed.has(slot)))],
-      groups: new Map(),
-    }
-    const fixed = step.varying.length > 0 ? undefined : this.group(step, (slot) => this.fixed.get(slot)!)
-    return { ...step, fixed }
+    const varying = [...new Set(storages.filter((slot) => !this.fixed.has(slot)))]
+    const step = { kernel, pipeline, grid: grid(kernel.groups), bindings, parameters, varying, groups: new Map() }
+    return { ...step, fixed: varying.length > 0 ? undefined : this.group(step, new Map()) }
   }
 
-  private placeParameters(kernels: readonly PlannedKernel[]): { arena: Memory; offsets: number[] } {
-    const { device } = this.ground.guard
-    const unit = device.limits.minUniformBufferOffsetAlignment
-    let size = 0
-    const offsets = kernels.map(({ kernel }) => {
-      const offset = size
-      size += Math.ceil(parameterBytes(kernel) / unit) * unit
-      return offset
-    })
-    const bytes = new DataView(new ArrayBuffer(size))
+  private placeParameters(kernels: readonly PlannedKernel[]): { arena: Memory; parameters: GPUBufferBinding[] } {
+    const { pool, guard } = this.prepared
+    const sizes = kernels.map(({ kernel }) => parameterBytes(kernel))
+    const { offsets, total } = inRow(sizes, guard.device.limits.minUniformBufferOffsetAlignment)
+    const bytes = new DataView(new ArrayBuffer(total))
     kernels.forEach(({ kernel }, i) => encodeParameters(kernel.parameters, bytes, offsets[i]!))
-    const arena = this.ground.pool.create(size, `${this.graph.name}: parameters`, GPUBufferUsage.UNIFORM)
-    write(device, arena, bytes)
-    return { arena, offsets }
+    const arena = pool.create(total, `${this.graph.name}: parameters`, GPUBufferUsage.UNIFORM)
+    write(guard.device, arena, bytes)
+    return { arena, parameters: offsets.map((offset, i) => ({ buffer: arena.gpu, offset, size: sizes[i]! })) }
   }
 
-  private placeConstants(): Memory | undefined {
-    const { constants } = this.prepared.plan
-    if (constants.size === 0) return undefined
-    const { device } = this.ground.guard
-    const unit = device.limits.minStorageBufferOffsetAlignment
-    let size = 0
-    const placed = [...constants].map(([slot, data]) => {
-      const offset = size
-      size += Math.ceil(Math.max(data.length * BYTES_PER_ELEMENT, 16) / unit) * unit
-      return { slot, data, offset }
+  private placeConstants(): void {
+    const { pool, guard, plan } = this.prepared
+    if (plan.constants.size === 0) return
+    const constants = [...plan.constants]
+    const sizes = constants.map(([, data]) => Math.max(data.length * BYTES_PER_ELEMENT, 16))
+    const { offsets, total } = inRow(sizes, guard.device.limits.minStorageBufferOffsetAlignment)
+    const memory = this.hold(pool.create(total, `${this.graph.name}: constants`))
+    constants.forEach(([slot, data], i) => {
+      write(guard.device, memory, deviceBytes(data), offsets[i]!)
+      this.fixed.set(slot, { memory, offset: offsets[i]! })
     })
-    const memory = this.ground.pool.create(size, `${this.graph.name}: constants`)
-    for (const { slot, data, offset } of placed) {
-      write(device, memory, deviceBytes(data), offset)
-      this.fixed.set(slot, { memory, offset })
-    }
+  }
+
+  private hold(memory: Memory): Memory {
+    this.held.push(memory)
     return memory
   }
+}
+
+/** Places one behind the other, each where a binding may start. */
+function inRow(sizes: readonly number[], unit: number): { offsets: number[]; total: number } {
+  let total = 0
+  const offsets = sizes.map((size) => {
+    const offset = total
+    total += Math.ceil(size / unit) * unit
+    return offset
+  })
+  return { offsets, total }
 }
 
 /** Bytes of every kernel's parameters: wgpu (Deno) compares a shader's size with the group bound before, if sizes differ. */

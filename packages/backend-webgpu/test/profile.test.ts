@@ -1,7 +1,8 @@
 import { F, trace } from '@afterthought/core'
 import { RandomTensors } from '@afterthought/core/testing'
 import { expect, it } from 'vitest'
-import { formatProfile, profile, webgpu } from '../src/index.ts'
+import { formatProfile, profile } from '../profile/index.ts'
+import { webgpu } from '../src/index.ts'
 import { describeOnGpu } from './device.ts'
 
 describeOnGpu('profile', () => {

@@ -38,8 +38,8 @@ describe('half precision', () => {
 
 /** What the stored bits stand for, in plain arithmetic. */
 function decode(data: Float32Array, format: WeightFormat): Float32Array {
-  const { values, scales } = encode(data, format)
   if (format === 'f32') return data
+  const { values, scales } = encode(data, format)
   if (format === 'f16') return Float32Array.from(values, halfValue)
   const level = (i: number): number => (format === 'int8' ? values[i]! : ((values[i >> 1]! >> (4 * (i & 1))) & 15) - 8)
   return Float32Array.from(data, (_, i) => level(i) * halfValue(scales![i >> 5]!))

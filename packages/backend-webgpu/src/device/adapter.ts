@@ -104,7 +104,6 @@ async function requestAdapter(request: DeviceRequest): Promise<GPUAdapter> {
 async function findGpu({ binding }: DeviceRequest): Promise<GPU> {
   const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
   if (own && !binding) return own
-  const loaders = { webgpu: loadDawn, 'bun-webgpu': loadBunWebGpu }
   const reasons: string[] = []
   for (const name of binding ? [binding] : (['webgpu', 'bun-webgpu'] as const)) {
     try {
@@ -125,16 +124,17 @@ async function findGpu({ binding }: DeviceRequest): Promise<GPU> {
 // Bundlers for browsers must not follow these imports: the packages hold native libraries.
 const load = (name: string): Promise<Record<string, unknown>> => import(/* @vite-ignore */ name)
 
-async function loadDawn(): Promise<GPU> {
-  const module = await load('webgpu')
-  Object.assign(globalThis, module.globals)
-  return (module.create as (flags: string[]) => GPU)([])
-}
-
-async function loadBunWebGpu(): Promise<GPU> {
-  const module = await load('bun-webgpu')
-  await (module.setupGlobals as (options: object) => Promise<void>)({})
-  return (globalThis as unknown as { navigator: { gpu: GPU } }).navigator.gpu
+const loaders = {
+  async webgpu(): Promise<GPU> {
+    const module = await load('webgpu')
+    Object.assign(globalThis, module.globals)
+    return (module.create as (flags: string[]) => GPU)([])
+  },
+  async 'bun-webgpu'(): Promise<GPU> {
+    const module = await load('bun-webgpu')
+    await (module.setupGlobals as (options: object) => Promise<void>)({})
+    return (globalThis as unknown as { navigator: { gpu: GPU } }).navigator.gpu
+  },
 }
 
 /** Every numeric limit, zeros included: bun-webgpu refuses a partial list. Minimums are better when small: left out. */

@@ -20,7 +20,7 @@ export interface Memory {
 }
 
 /** Sizes are rounded up to a quarter of their power of two, so that neighbouring sizes share buffers. */
-export function roundedSize(bytes: number): number {
+function roundedSize(bytes: number): number {
   const step = Math.max(256, 2 ** (Math.floor(Math.log2(Math.max(bytes, 1))) - 2))
   return Math.ceil(Math.max(bytes, 1) / step) * step
 }
@@ -48,14 +48,22 @@ export class MemoryPool {
       this.idleBytes -= size
       return known
     }
-    return this.create(Math.min(size, this.largest(bytes, where)), where)
+    // Rounding must not push a tensor over the limit.
+    const { maxBufferSize } = this.guard.device.limits
+    return this.create(bytes <= maxBufferSize ? Math.min(size, maxBufferSize) : bytes, where)
   }
 
   /** Storage of exactly `bytes`, not meant to be pooled. */
   create(bytes: number, where: string, usage: number = GPUBufferUsage.STORAGE): Memory {
     const { device } = this.guard
-    const size = Math.max(16, Math.ceil(bytes / 16) * 16)
-    this.largest(size, where)
+    const size = Math.max(16, Math.ceil(bytes / 4) * 4)
+    if (size > device.limits.maxBufferSize) {
+      throw new BackendError('a tensor is larger than a buffer of this device', {
+        where,
+        expected: `at most ${device.limits.maxBufferSize} bytes`,
+        actual: `${bytes}`,
+      })
+    }
     try {
       const gpu = device.createBuffer({
         label: where,
@@ -75,11 +83,8 @@ export class MemoryPool {
       this.destroy(memory)
       return
     }
-    let stack = this.idle.get(memory.size)
-    if (!stack) {
-      stack = []
-      this.idle.set(memory.size, stack)
-    }
+    const stack = this.idle.get(memory.size) ?? []
+    this.idle.set(memory.size, stack)
     stack.push(memory)
     this.idleBytes += memory.size
   }
@@ -90,19 +95,8 @@ export class MemoryPool {
   }
 
   dispose(): void {
-    for (const stack of this.idle.values()) for (const memory of stack) this.destroy(memory)
+    for (const memory of [...this.idle.values()].flat()) this.destroy(memory)
     this.idle.clear()
-    this.idleBytes = 0
-  }
-
-  private largest(bytes: number, where: string): number {
-    const { maxBufferSize } = this.guard.device.limits
-    if (bytes <= maxBufferSize) return maxBufferSize
-    throw new BackendError('a tensor is larger than a buffer of this device', {
-      where,
-      expected: `at most ${maxBufferSize} bytes`,
-      actual: `${bytes}`,
-    })
   }
 }
 
@@ -138,12 +132,9 @@ export class DeviceBuffer implements Buffer, Disposable {
 }
 
 /** Host values as the device stores them; a plain ArrayBuffer, as `writeBuffer` crashes on shared memory in Node. */
-export function deviceBytes(
-  data: HostArray,
-): Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> {
+export function deviceBytes(data: HostArray): ArrayBufferView<ArrayBuffer> {
   if (data instanceof Uint8Array) return Uint32Array.from(data, (bit) => (bit ? 1 : 0))
-  if (data.buffer instanceof ArrayBuffer) return data as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
-  return data.slice() as Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer>
+  return (data.buffer instanceof ArrayBuffer ? data : data.slice()) as ArrayBufferView<ArrayBuffer>
 }
 
 /** Writes host values. An empty write panics Deno: skipped. */

@@ -3,11 +3,7 @@
 import { BLOCK, type WeightFormat } from '../plan/weights.ts'
 
 export interface Encoded {
-  readonly values:
-    | Float32Array<ArrayBuffer>
-    | Uint16Array<ArrayBuffer>
-    | Int8Array<ArrayBuffer>
-    | Uint8Array<ArrayBuffer>
+  readonly values: Uint16Array<ArrayBuffer> | Int8Array<ArrayBuffer> | Uint8Array<ArrayBuffer>
   /** f16 bits, one per block of 32. */
   readonly scales?: Uint16Array<ArrayBuffer>
 }
@@ -45,47 +41,28 @@ export function halfValue(bits: number): number {
 }
 
 /** @param data rows of a multiple of 32 elements for the integer formats */
-export function encode(data: Float32Array, format: WeightFormat): Encoded {
-  if (format === 'f32')
-    return { values: data.buffer instanceof ArrayBuffer ? (data as Float32Array<ArrayBuffer>) : data.slice() }
-  if (format === 'f16') {
-    const values = new Uint16Array(data.length)
-    for (let i = 0; i < data.length; i++) values[i] = halfBits(data[i]!)
-    return { values }
-  }
-  return format === 'int8' ? encodeInt8(data) : encodeInt4(data)
+export function encode(data: Float32Array, format: Exclude<WeightFormat, 'f32'>): Encoded {
+  if (format !== 'f16') return encodeBlocks(data, format)
+  const values = new Uint16Array(data.length)
+  for (let i = 0; i < data.length; i++) values[i] = halfBits(data[i]!)
+  return { values }
 }
 
-function encodeInt8(data: Float32Array): Encoded {
-  const values = new Int8Array(data.length)
-  const scales = new Uint16Array(data.length / BLOCK)
-  for (let block = 0; block < scales.length; block++) {
-    const from = block * BLOCK
-    let largest = 0
-    for (let i = from; i < from + BLOCK; i++) largest = Math.max(largest, Math.abs(data[i]!))
-    scales[block] = halfBits(largest / 127)
-    const scale = halfValue(scales[block]!)
-    if (scale === 0) continue
-    for (let i = from; i < from + BLOCK; i++) {
-      values[i] = Math.max(-127, Math.min(127, Math.round(data[i]! / scale)))
-    }
-  }
-  return { values, scales }
-}
-
-/** The element of largest magnitude becomes −8, the end of the range that positive numbers do not have. */
-function encodeInt4(data: Float32Array): Encoded {
-  const values = new Uint8Array(data.length / 2)
+/** The element of largest magnitude, whatever its sign, becomes the end of the range: ±127, or −8, which has no opposite. */
+function encodeBlocks(data: Float32Array, format: 'int8' | 'int4'): Encoded {
+  const [end, low, high] = format === 'int8' ? [127, -127, 127] : [-8, -8, 7]
+  const values = format === 'int8' ? new Int8Array(data.length) : new Uint8Array(data.length / 2)
   const scales = new Uint16Array(data.length / BLOCK)
   for (let block = 0; block < scales.length; block++) {
     const from = block * BLOCK
     let largest = 0
     for (let i = from; i < from + BLOCK; i++) if (Math.abs(data[i]!) > Math.abs(largest)) largest = data[i]!
-    scales[block] = halfBits(largest / -8)
+    scales[block] = halfBits(largest / end)
     const scale = halfValue(scales[block]!)
     for (let i = from; i < from + BLOCK; i++) {
-      const level = scale === 0 ? 8 : Math.max(0, Math.min(15, Math.round(data[i]! / scale) + 8))
-      values[i >> 1]! |= level << (4 * (i & 1))
+      const level = scale === 0 ? 0 : Math.max(low, Math.min(high, Math.round(data[i]! / scale)))
+      if (format === 'int8') values[i] = level
+      else values[i >> 1]! |= (level + 8) << (4 * (i & 1))
     }
   }
   return { values, scales }

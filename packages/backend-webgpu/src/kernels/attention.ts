@@ -8,7 +8,7 @@
  */
 
 import type { View } from '../plan/views.ts'
-import type { Binding, Kernel } from './kernel.ts'
+import { type Kernel, perElement, read, write } from './kernel.ts'
 import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
 export interface Attention {
@@ -66,7 +66,6 @@ export function attention(target: Target, problem: Attention, splits = 1, partia
     parameters[`${name}At`] = view.offset / unit
     for (const axis of [0, 1, 2]) parameters[`${name}_${axis}`] = view.strides[axis]! / unit
   }
-  const read = (name: string, view: View, as = type): Binding => ({ name, slot: view.slot, access: 'read', type: as })
   const destination = partial ?? out
   const reductions = rowReductions(target, ['Sum', 'Max'])
   const at = (name: string, head: string, row: string): string =>
@@ -80,16 +79,16 @@ export function attention(target: Target, problem: Attention, splits = 1, partia
   return {
     label: 'attention',
     bindings: [
-      { name: 'out', slot: destination.slot, access: 'write', type: 'f32' },
-      ...Object.entries(views).map(([name, view]) => read(name, view)),
-      read('bias', bias, 'f32'),
+      write('out', destination),
+      ...Object.entries(views).map(([name, view]) => read(name, view, type)),
+      read('bias', bias),
     ],
     parameters,
     size: ROW_LANES,
     groups: batch * heads * rows * splits,
-    ...(reductions.features && { features: reductions.features }),
+    features: reductions.features,
     declarations: [
-      ...(reductions.declarations ?? []),
+      ...reductions.declarations,
       `var<workgroup> query: array<${type}, ${steps}>;
 var<workgroup> weights: array<f32, ${CHUNK}>;
 var<workgroup> parts: array<${type}, ${ROW_LANES * perLane}>;`,
@@ -170,21 +169,14 @@ function store(isPartial: boolean, unit: number, width: number): string {
 /** Joins the partial sums of split keys: each counts as much as its share of the whole softmax. */
 export function joinSplits(problem: Attention, splits: number, partial: View): Kernel {
   const [batch, heads, rows, width] = problem.q.shape as [number, number, number, number]
-  const queries = batch * heads * rows
-  return {
+  const count = batch * heads * rows * width
+  return perElement(count, {
     label: 'attention join',
-    bindings: [
-      { name: 'out', slot: problem.out.slot, access: 'write', type: 'f32' },
-      { name: 'parts', slot: partial.slot, access: 'read', type: 'f32' },
-    ],
-    parameters: { count: queries * width, heads, rows, width, splits },
-    size: ROW_LANES,
-    groups: Math.ceil((queries * width) / ROW_LANES),
+    bindings: [write('out', problem.out), read('parts', partial)],
+    parameters: { heads, rows, width, splits },
     body: `
-  let t = group * ${ROW_LANES}u + lane;
-  if (t >= p.count) { return; }
-  let d = t % p.width;
-  let item = t / p.width;
+  let d = i % p.width;
+  let item = i / p.width;
   let step = p.width + 2u;
   let base = item * p.splits * step;
   var top = parts[base + p.width];
@@ -200,8 +192,8 @@ export function joinSplits(problem: Attention, splits: number, partial: View): K
   let head = item / p.rows % p.heads;
   let batch = item / p.rows / p.heads;
   out[((batch * p.rows + row) * p.heads + head) * p.width + d] = total / mass;`,
-    flops: 4 * queries * width * splits,
-  }
+    flops: 4 * count * splits,
+  })
 }
 
 const isQuads = (view: View): boolean =>

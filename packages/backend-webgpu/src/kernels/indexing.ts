@@ -10,11 +10,9 @@ import { evaluate } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
 import type { Slab, WeightView } from '../plan/weights.ts'
 import { storageType } from './element-ops.ts'
-import type { Kernel } from './kernel.ts'
+import { type Kernel, perElement, read, write } from './kernel.ts'
 import { weightReader } from './weight-reader.ts'
 import type { Target } from './workgroup.ts'
-
-const THREADS = 64
 
 const NAN = 'fn nan(i: u32) -> f32 { return bitcast<f32>(0x7fc00000u | (i & 0u)); }'
 
@@ -23,58 +21,39 @@ export function gather(table: View, indices: View, out: View): Kernel {
   const rows = table.shape[0]!
   const width = sizeOf(table.shape.slice(1))
   const count = sizeOf(out.shape)
-  return {
+  return perElement(count, {
     label: 'gather',
-    bindings: [
-      { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
-      { name: 'table', slot: table.slot, access: 'read', type: 'f32' },
-      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
-    ],
-    parameters: { count, rows, width, tableAt: table.offset, indicesAt: indices.offset },
-    size: THREADS,
-    groups: Math.ceil(count / THREADS),
+    bindings: [write('out', out), read('table', table), read('indices', indices, 'i32')],
+    parameters: { rows, width, tableAt: table.offset, indicesAt: indices.offset },
     declarations: [NAN],
     body: `
-  let i = group * ${THREADS}u + lane;
-  if (i >= p.count) { return; }
   let index = indices[p.indicesAt + i / p.width];
   let known = index >= 0 && index < i32(p.rows);
   let row = u32(select(0, index, known));
   out[i] = select(nan(i), table[p.tableAt + row * p.width + i % p.width], known);`,
     flops: 0,
     bytes: 8 * count,
-  }
+  })
 }
 
 /** Rows of one slab of a weight in its storage format, four elements a thread; rows of other slabs are left alone. */
 export function gatherWeight(target: Target, table: WeightView, slab: Slab, indices: View, out: View): Kernel {
-  const width = table.columns
   const count = sizeOf(out.shape) / 4
   const reader = weightReader(target, table, slab)
-  const last = slab.to === table.rows
-  return {
+  return perElement(count, {
     label: 'gather',
-    bindings: [
-      { name: 'out', slot: out.slot, access: 'write', type: 'vec4<f32>' },
-      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
-      ...reader.bindings,
-    ],
+    bindings: [write('out', out, 'vec4<f32>'), read('indices', indices, 'i32'), ...reader.bindings],
     parameters: {
-      count,
-      quads: width / 4,
+      quads: table.columns / 4,
       slabFrom: slab.from,
       slabTo: slab.to,
       total: table.rows,
-      isLast: last ? 1 : 0,
+      isLast: slab.to === table.rows ? 1 : 0,
       indicesAt: indices.offset,
     },
-    size: THREADS,
-    groups: Math.ceil(count / THREADS),
-    ...(reader.features.length > 0 && { features: reader.features }),
+    features: reader.features,
     declarations: [NAN, ...reader.declarations],
     body: `
-  let i = group * ${THREADS}u + lane;
-  if (i >= p.count) { return; }
   let index = indices[p.indicesAt + i / p.quads];
   let known = index >= 0 && index < i32(p.total);
   if (!known && p.isLast == 1u) { out[i] = vec4<f32>(nan(i)); }
@@ -82,7 +61,7 @@ export function gatherWeight(target: Target, table: WeightView, slab: Slab, indi
   out[i] = weight4(u32(index) - p.slabFrom, i % p.quads, p.quads);`,
     flops: 0,
     bytes: 32 * count,
-  }
+  })
 }
 
 /** Threads that walk all indices side by side for one column, each responsible for every n-th row. */
@@ -113,31 +92,15 @@ ${[0, 1, 2, 3].map((more) => `    if (n + ${more}u < p.items) { ${step(`n + ${mo
         out[u32(index) * p.width + column] += ${update(n)};
       }`,
   )}`
-  return {
+  return perElement(classes * width, {
     label: 'scatterAdd',
-    bindings: [
-      { name: 'out', slot: out.slot, access: 'write', type: 'f32' },
-      { name: 'indices', slot: indices.slot, access: 'read', type: 'i32' },
-      { name: 'updates', slot: updates.slot, access: 'read', type: 'f32' },
-    ],
-    parameters: {
-      count: classes * width,
-      classes,
-      width,
-      rows,
-      items,
-      indicesAt: indices.offset,
-      updatesAt: updates.offset,
-    },
-    size: THREADS,
-    groups: Math.ceil((classes * width) / THREADS),
+    bindings: [write('out', out), read('indices', indices, 'i32'), read('updates', updates)],
+    parameters: { classes, width, rows, items, indicesAt: indices.offset, updatesAt: updates.offset },
     body: `
-  let t = group * ${THREADS}u + lane;
-  if (t >= p.count) { return; }
-  let column = t % p.width;
-  let own = t / p.width;${few ? inRegisters : inMemory}`,
+  let column = i % p.width;
+  let own = i / p.width;${few ? inRegisters : inMemory}`,
     flops: items * width,
-  }
+  })
 }
 
 export interface Placement {
@@ -158,20 +121,15 @@ export function place(
   const count = sizeOf(updateShape)
   const parts = placements.map(({ update }, n) => evaluate(update, updateShape, `u${n}`))
   const broken = dtype === 'f32' ? 'nan(i)' : `${storageType(dtype)}(0)`
-  return {
+  const type = storageType(dtype)
+  return perElement(count, {
     label: 'updateSlice',
     bindings: [
-      ...placements.map(({ target }, n) => ({
-        name: `out${n}`,
-        slot: target.slot,
-        access: 'write' as const,
-        type: storageType(dtype),
-      })),
-      { name: 'start', slot: start.slot, access: 'read', type: 'i32' },
+      ...placements.map(({ target }, n) => write(`out${n}`, target, type)),
+      read('start', start, 'i32'),
       ...parts.flatMap(({ bindings }) => bindings),
     ],
     parameters: {
-      count,
       run: updateShape[axis]! * inner,
       inner,
       step: shape[axis]! * inner,
@@ -179,17 +137,13 @@ export function place(
       startAt: start.offset,
       ...Object.assign({}, ...parts.map(({ parameters }) => parameters)),
     },
-    size: THREADS,
-    groups: Math.ceil(count / THREADS),
     declarations: [NAN, ...parts.flatMap(({ declarations }) => declarations)],
     body: `
-  let i = group * ${THREADS}u + lane;
-  if (i >= p.count) { return; }
   let first = start[p.startAt];
   let fits = first >= 0 && first <= i32(p.room);
   let at = i / p.run * p.step + u32(clamp(first, 0, i32(p.room))) * p.inner + i % p.run;
 ${parts.map(({ statements, result }, n) => `${statements}\n  out${n}[at] = select(${broken}, ${result}, fits);`).join('\n')}`,
     flops: 0,
     bytes: 8 * count * placements.length,
-  }
+  })
 }

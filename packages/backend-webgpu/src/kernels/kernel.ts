@@ -110,8 +110,12 @@ export function grid(groups: number): readonly [number, number] {
   return [Math.ceil(groups / rows), rows]
 }
 
-export const read = (name: string, { slot }: { slot: Slot }, type = 'f32'): Binding => ({ name, slot, access: 'read', type })
-export const write = (name: string, { slot }: { slot: Slot }, type = 'f32'): Binding => ({ name, slot, access: 'write', type })
+const bind =
+  (access: Binding['access']) =>
+  (name: string, { slot }: { slot: Slot }, type = 'f32'): Binding => ({ name, slot, access, type })
+
+export const read: ReturnType<typeof bind> = bind('read')
+export const write: ReturnType<typeof bind> = bind('write')
 
 const INVOCATIONS = 64
 

@@ -15,9 +15,9 @@ import { costOf, type Expression, evaluate } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
 import { commonAxes } from '../plan/views.ts'
 import { BLOCK, type Slab, type WeightView } from '../plan/weights.ts'
-import type { Binding, Feature, Kernel } from './kernel.ts'
+import { type Binding, type Feature, type Kernel, read, write } from './kernel.ts'
 import { weightReader } from './weight-reader.ts'
-import type { Target } from './workgroup.ts'
+import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
 /** A slab of a weight as the right operand, read as [N, K]. */
 export interface WeightOperand {
@@ -60,16 +60,11 @@ interface Operands {
 const COOPERATIVE_ROWS = 8
 
 export function matmul(target: Target, product: Product): Kernel {
-  const isWeight = 'weight' in product.b
   const operands = operandsOf(target, product)
   const extents = extentsOf(product)
-  if (target.software || extents.inner < 4) return direct(product, extents, operands)
-  if (extents.rows <= COOPERATIVE_ROWS) {
-    return isWeight || operands.denseB
-      ? cooperative(target, product, extents, operands)
-      : direct(product, extents, operands)
-  }
-  return tiled(product, extents, operands)
+  const few = extents.rows <= COOPERATIVE_ROWS
+  if (target.software || extents.inner < 4 || (few && !operands.denseB)) return direct(product, extents, operands)
+  return few ? cooperative(target, product, extents, operands) : tiled(product, extents, operands)
 }
 
 function extentsOf({ a, b, shape }: Product): Extents {
@@ -131,7 +126,7 @@ function batchView(view: View, batchShape: readonly number[]): View {
   return { ...view, shape: batchShape, strides }
 }
 
-/** `NAME4(line, quad)` and `NAME1(line, k)`. `unit`: elements per storage load. */
+/** `NAME4(line, quad)`. `unit`: elements per storage load. */
 function matrixReader(
   name: 'a' | 'b',
   view: View,
@@ -148,7 +143,7 @@ function matrixReader(
   if (view.shape.at(lineAxis) === 1) parameters[`${name}Line`] = 0
   if (unit === 4) {
     return {
-      binding: { name, slot: view.slot, access: 'read', type: 'vec4<f32>' },
+      binding: read(name, view, 'vec4<f32>'),
       parameters,
       declaration: `${base}
 fn ${name}4(line: u32, quad: u32) -> vec4<f32> { return ${name}[${name}Base + line * p.${name}Line + quad]; }`,
@@ -157,7 +152,7 @@ fn ${name}4(line: u32, quad: u32) -> vec4<f32> { return ${name}[${name}Base + li
   }
   parameters[`${name}Inner`] = stride.inner
   return {
-    binding: { name, slot: view.slot, access: 'read', type: 'f32' },
+    binding: read(name, view),
     parameters,
     declaration: `${base}
 fn ${name}1(line: u32, k: u32) -> f32 {
@@ -192,11 +187,7 @@ fn finish4(batch: u32, m: u32, n: u32, values: vec4<f32>) {
 }`
   return {
     label: `matmul ${detail}${format === 'f32' ? '' : ` ${format}`}`,
-    bindings: [
-      { name: 'out', slot: product.out.slot, access: 'write', type: 'f32' } as const,
-      ...operands.bindings,
-      ...end.bindings,
-    ],
+    bindings: [write('out', product.out), ...operands.bindings, ...end.bindings],
     parameters: {
       batches: batch,
       rows,
@@ -212,6 +203,8 @@ fn finish4(batch: u32, m: u32, n: u32, values: vec4<f32>) {
   }
 }
 
+const four = [0, 1, 2, 3]
+const columns = four.map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`).join('\n')
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
 const DIRECT_SIZE = 8
@@ -223,13 +216,12 @@ function direct(product: Product, extents: Extents, operands: Operands): Kernel 
   const columnQuads = Math.ceil(extents.columns / 4)
   const threads = extents.batch * Math.ceil(extents.rows / height) * columnQuads
   const rows = range(height)
-  const step = operands.denseB ? quadStep(rows, operands.scaled) : singleStep(rows)
   return {
     ...base,
     parameters: { ...base.parameters, threads, columnQuads, tall: Math.ceil(extents.rows / height) },
     size: DIRECT_SIZE,
     groups: Math.ceil(threads / DIRECT_SIZE),
-    ...(operands.features.length > 0 && { features: operands.features }),
+    features: operands.features,
     body: `
   let thread = group * ${DIRECT_SIZE}u + lane;
   if (thread >= p.threads) { return; }
@@ -238,10 +230,8 @@ function direct(product: Product, extents: Extents, operands: Operands): Kernel 
   let batch = thread / p.columnQuads / p.tall;
   ${operands.bases}
 ${rows.map((r) => `  let m${r} = min(m + ${r}u, p.rows - 1u); var sum${r} = vec4<f32>(0.0);`).join('\n')}
-${range(4)
-  .map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`)
-  .join('\n')}
-${step}
+${columns}
+${quadStep(rows, operands.scaled)}
 ${rows.map((r) => `  finish4(batch, m + ${r}u, n, sum${r});`).join('\n')}`,
   }
 }
@@ -249,10 +239,10 @@ ${rows.map((r) => `  finish4(batch, m + ${r}u, n, sum${r});`).join('\n')}`,
 const dots = (r: number, to: string): string =>
   `{ let x = a4(m${r}, q); ${to}${r} += vec4<f32>(dot(x, w0), dot(x, w1), dot(x, w2), dot(x, w3)); }`
 
-/** The right operand is dense along the inner axis. Quantised blocks are summed before their scale is applied. */
+/** The loop over the inner axis. Quantised blocks are summed before their scale is applied. */
 function quadStep(rows: readonly number[], scaled: boolean): string {
   const read = scaled ? 'raw4' : 'b4'
-  const loads = range(4).map((j) => `let w${j} = ${read}(n${j}, q${scaled ? ', p.quads' : ''});`)
+  const loads = four.map((j) => `let w${j} = ${read}(n${j}, q${scaled ? ', p.quads' : ''});`)
   if (!scaled) {
     return `  let quads = (p.inner + 3u) / 4u;
   for (var q = 0u; q < quads; q++) {
@@ -263,9 +253,7 @@ function quadStep(rows: readonly number[], scaled: boolean): string {
   const perBlock = BLOCK / 4
   return `  let blocks = p.quads / ${perBlock}u;
   for (var block = 0u; block < blocks; block++) {
-    let scale = vec4<f32>(${range(4)
-      .map((j) => `scaleOf(n${j}, block, blocks)`)
-      .join(', ')});
+    let scale = vec4<f32>(${four.map((j) => `scaleOf(n${j}, block, blocks)`).join(', ')});
     ${rows.map((r) => `var part${r} = vec4<f32>(0.0);`).join(' ')}
     for (var q = block * ${perBlock}u; q < (block + 1u) * ${perBlock}u; q++) {
       ${loads.join(' ')}
@@ -275,81 +263,37 @@ function quadStep(rows: readonly number[], scaled: boolean): string {
   }`
 }
 
-/** Inner elements one by one: the right operand's lines are far apart along the inner axis. */
-function singleStep(rows: readonly number[]): string {
-  return `  for (var q = 0u; q < (p.inner + 3u) / 4u; q++) {
-    ${rows.map((r) => `let x${r} = a4(m${r}, q);`).join(' ')}
-    for (var j = 0u; j < 4u; j++) {
-      let k = q * 4u + j;
-      let w = vec4<f32>(${range(4)
-        .map((j) => `b1(n${j}, k)`)
-        .join(', ')});
-      ${rows.map((r) => `sum${r} += x${r}[j] * w;`).join(' ')}
-    }
-  }`
-}
-
-const COOPERATIVE_SIZE = 64
-
 /** A workgroup: all rows by four columns. */
 function cooperative(target: Target, product: Product, extents: Extents, operands: Operands): Kernel {
   const rows = range(extents.rows)
   const base = frame(product, extents, operands, 'cooperative')
   const columnQuads = Math.ceil(extents.columns / 4)
-  const features: Feature[] = [...operands.features, ...(target.subgroups ? (['subgroups'] as const) : [])]
+  const reductions = rowReductions(target, ['Sum'], 'vec4<f32>')
   return {
     ...base,
     parameters: { ...base.parameters, columnQuads },
-    size: COOPERATIVE_SIZE,
+    size: ROW_LANES,
     groups: extents.batch * columnQuads,
-    features,
-    declarations: [...base.declarations, target.subgroups ? sumBySubgroups : sumByTree],
+    features: [...operands.features, ...reductions.features],
+    declarations: [...base.declarations, ...reductions.declarations],
     body: `
   if (group >= p.batches * p.columnQuads) { return; }
   let n = group % p.columnQuads * 4u;
   let batch = group / p.columnQuads;
   ${operands.bases}
 ${rows.map((r) => `  const m${r} = ${r}u; var sum${r} = vec4<f32>(0.0);`).join('\n')}
-${range(4)
-  .map((j) => `  let n${j} = min(n + ${j}u, p.columns - 1u);`)
-  .join('\n')}
+${columns}
   let quads = (p.inner + 3u) / 4u;
-  for (var q = lane; q < quads; q += ${COOPERATIVE_SIZE}u) {
-    ${range(4)
-      .map((j) => `let w${j} = b4(n${j}, q);`)
-      .join(' ')}
+  for (var q = lane; q < quads; q += ${ROW_LANES}u) {
+    ${four.map((j) => `let w${j} = b4(n${j}, q);`).join(' ')}
     ${rows.map((r) => dots(r, 'sum')).join('\n    ')}
   }
-${rows.map((r) => `  sum${r} = sumLanes(sum${r}, lane${target.subgroups ? ', subLane, subSize' : ''});`).join('\n')}
+${rows.map((r) => `  sum${r} = rowSum(sum${r}, ${lanes(target)});`).join('\n')}
   if (lane == 0u) {
 ${rows.map((r) => `    finish4(batch, m${r}, n, sum${r});`).join('\n')}
   }`,
   }
 }
-
-const sumByTree = `var<workgroup> sums: array<vec4<f32>, ${COOPERATIVE_SIZE}>;
-fn sumLanes(value: vec4<f32>, lane: u32) -> vec4<f32> {
-  sums[lane] = value;
-  for (var half = ${COOPERATIVE_SIZE / 2}u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { sums[lane] += sums[lane + half]; }
-  }
-  workgroupBarrier();
-  let result = sums[0];
-  workgroupBarrier();
-  return result;
-}`
-
-const sumBySubgroups = `var<workgroup> sums: array<vec4<f32>, ${COOPERATIVE_SIZE}>;
-fn sumLanes(value: vec4<f32>, lane: u32, subLane: u32, subSize: u32) -> vec4<f32> {
-  let own = subgroupAdd(value);
-  if (subLane == 0u) { sums[lane / subSize] = own; }
-  workgroupBarrier();
-  var result = sums[0];
-  for (var n = 1u; n * subSize < ${COOPERATIVE_SIZE}u; n++) { result += sums[n]; }
-  workgroupBarrier();
-  return result;
-}`
 
 const TILE = 32
 const TILE_QUADS = 8
@@ -360,13 +304,12 @@ function tiled(product: Product, extents: Extents, operands: Operands): Kernel {
   const base = frame(product, extents, operands, 'tiled')
   const tilesM = Math.ceil(extents.rows / TILE)
   const tilesN = Math.ceil(extents.columns / TILE)
-  const four = range(4)
   return {
     ...base,
     parameters: { ...base.parameters, tilesM, tilesN },
     size: TILE_THREADS,
     groups: extents.batch * tilesM * tilesN,
-    ...(operands.features.length > 0 && { features: operands.features }),
+    features: operands.features,
     declarations: [
       ...base.declarations,
       `var<workgroup> tileA: array<vec4<f32>, ${TILE * TILE_QUADS}>;

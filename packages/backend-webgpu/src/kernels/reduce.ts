@@ -9,7 +9,7 @@ import type { Expression } from '../plan/expression.ts'
 import { costOf, evaluate } from '../plan/expression.ts'
 import type { View } from '../plan/views.ts'
 import { elementFunctions, storageType } from './element-ops.ts'
-import type { Binding, Kernel } from './kernel.ts'
+import { type Kernel, perElement, read, write } from './kernel.ts'
 import { lanes, lowest, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
 export interface Extents {
@@ -18,13 +18,25 @@ export interface Extents {
   readonly inner: number
 }
 
-const THREADS = 64
-
 /** Fewer outputs than this over more than `LONG` elements each are given a workgroup each. */
 const FEW = 1024
 const LONG = 128
 
-const write = (view: View, type: string, name = 'out'): Binding => ({ name, slot: view.slot, access: 'write', type })
+/** How outputs are shared out: a loop over the extent that follows `output`, for a lane or for a thread of its own. */
+function share(count: number, extent: number) {
+  const byGroup = count < FEW && extent > LONG
+  return {
+    byGroup,
+    size: ROW_LANES,
+    groups: byGroup ? count : Math.ceil(count / ROW_LANES),
+    start: `
+  let output = ${byGroup ? 'group' : `group * ${ROW_LANES}u + lane`};
+  if (output >= p.count) { return; }
+  let base = output / p.inner * p.extent * p.inner + output % p.inner;`,
+    loop: `for (var r = ${byGroup ? 'lane' : '0u'}; r < p.extent; r += ${byGroup ? ROW_LANES : 1}u)`,
+    store: (result: string) => (byGroup ? `if (lane == 0u) { out[output] = ${result}; }` : `out[output] = ${result};`),
+  }
+}
 
 /** Sum or maximum of `expression`, which has the shape of the whole input. */
 export function reduce(
@@ -38,57 +50,35 @@ export function reduce(
   const count = outer * inner
   const value = evaluate(expression, shape, 'e')
   const sum = op === 'reduceSum'
-  const byGroup = count < FEW && extent > LONG
-  const join = sum ? `total += ${value.result};` : `total = maxNan(total, ${value.result});`
-  const declarations = [...value.declarations, lowest]
-  if (!sum) declarations.push(elementFunctions.isNan, elementFunctions.maxNan)
-  const loop = `
-  let o = output / p.inner;
-  let base = o * p.extent * p.inner + output % p.inner;
-  var total = ${sum ? '0.0' : 'lowest(lane)'};
-  for (var r = ${byGroup ? 'lane' : '0u'}; r < p.extent; r += ${byGroup ? ROW_LANES : 1}u) {
-  let i = base + r * p.inner;
-${value.statements}
-    ${join}
-  }`
-  const common = {
-    label: op,
-    bindings: [write(out, 'f32'), ...value.bindings],
-    parameters: { count, extent, inner, ...value.parameters },
-    flops: (1 + costOf(expression)) * count * extent,
-  }
-  if (!byGroup) {
-    return {
-      ...common,
-      size: THREADS,
-      groups: Math.ceil(count / THREADS),
-      declarations,
-      body: `
-  let output = group * ${THREADS}u + lane;
-  if (output >= p.count) { return; }
-${loop}
-  out[output] = total;`,
-    }
-  }
+  const { byGroup, start, loop, store, ...spread } = share(count, extent)
   const reductions = rowReductions(target, ['Sum', 'Max'])
   // A maximum that meets NaN anywhere is NaN: hardware maxima may drop it, so its presence is summed up beside.
-  const finish = sum
+  const join = sum
     ? `total = rowSum(total, ${lanes(target)});`
     : `let broken = rowSum(select(0.0, 1.0, isNan(total)), ${lanes(target)});
   total = rowMax(total, ${lanes(target)});
   if (broken > 0.0) { total = bitcast<f32>(0x7fc00000u | (lane & 0u)); }`
   return {
-    ...common,
-    size: ROW_LANES,
-    groups: count,
-    features: reductions.features ?? [],
-    declarations: [...declarations, ...(reductions.declarations ?? [])],
-    body: `
-  let output = group;
-  if (output >= p.count) { return; }
-${loop}
-  ${finish}
-  if (lane == 0u) { out[output] = total; }`,
+    label: op,
+    bindings: [write('out', out), ...value.bindings],
+    parameters: { count, extent, inner, ...value.parameters },
+    ...spread,
+    features: byGroup ? reductions.features : [],
+    declarations: [
+      ...value.declarations,
+      ...(byGroup ? reductions.declarations : [lowest]),
+      ...(sum ? [] : [elementFunctions.isNan, elementFunctions.maxNan]),
+    ],
+    body: `${start}
+  var total = ${sum ? '0.0' : 'lowest(lane)'};
+  ${loop} {
+    let i = base + r * p.inner;
+${value.statements}
+    ${sum ? `total += ${value.result};` : `total = maxNan(total, ${value.result});`}
+  }
+  ${byGroup ? join : ''}
+  ${store('total')}`,
+    flops: (1 + costOf(expression)) * count * extent,
   }
 }
 
@@ -100,17 +90,13 @@ export function cumsum(expression: Expression, shape: readonly number[], extents
   const { outer, extent, inner } = extents
   const value = evaluate(expression, shape, 'e')
   const type = storageType(expression.dtype)
-  return {
+  return perElement(outer * inner, {
     label: 'cumsum',
-    bindings: [write(out, type), ...value.bindings],
-    parameters: { count: outer * inner, extent, inner, ...value.parameters },
-    size: THREADS,
-    groups: Math.ceil((outer * inner) / THREADS),
+    bindings: [write('out', out, type), ...value.bindings],
+    parameters: { extent, inner, ...value.parameters },
     declarations: value.declarations,
     body: `
-  let line = group * ${THREADS}u + lane;
-  if (line >= p.count) { return; }
-  let base = line / p.inner * p.extent * p.inner + line % p.inner;
+  let base = i / p.inner * p.extent * p.inner + i % p.inner;
   var total = ${type}(0);
   var block = ${type}(0);
   for (var r = 0u; r < p.extent; r++) {
@@ -121,52 +107,29 @@ ${value.statements}
     if ((r & 31u) == 31u) { total += block; block = ${type}(0); }
   }`,
     flops: outer * extent * inner,
-  }
+  })
 }
 
 /** Index of the first maximum along the extent. NaN counts as the smallest value. */
 export function argmax(x: View, { outer, extent, inner }: Extents, out: View): Kernel {
   const count = outer * inner
-  const byGroup = count < FEW && extent > LONG
-  const stride = byGroup ? ROW_LANES : 1
-  const loop = `
-  let base = p.xAt + output / p.inner * p.extent * p.inner + output % p.inner;
+  const { byGroup, start, loop, store, ...spread } = share(count, extent)
+  return {
+    label: 'argmax',
+    bindings: [write('out', out, 'i32'), read('x', x)],
+    parameters: { count, extent, inner, xAt: x.offset },
+    ...spread,
+    declarations: [lowest, pickLargest],
+    body: `${start}
   var best = 0u;
   var top = lowest(lane);
-  for (var r = ${byGroup ? 'lane' : '0u'}; r < p.extent; r += ${stride}u) {
-    let value = x[base + r * p.inner];
+  ${loop} {
+    let value = x[p.xAt + base + r * p.inner];
     if (value > top) { top = value; best = r; }
-  }`
-  const common = {
-    label: 'argmax',
-    bindings: [write(out, 'i32'), { name: 'x', slot: x.slot, access: 'read', type: 'f32' } as const],
-    parameters: { count, extent, inner, xAt: x.offset },
+  }
+  ${byGroup ? 'best = pickLargest(top, best, lane);' : ''}
+  ${store('i32(best)')}`,
     flops: count * extent,
-  }
-  if (!byGroup) {
-    return {
-      ...common,
-      size: THREADS,
-      groups: Math.ceil(count / THREADS),
-      declarations: [lowest],
-      body: `
-  let output = group * ${THREADS}u + lane;
-  if (output >= p.count) { return; }
-${loop}
-  out[output] = i32(best);`,
-    }
-  }
-  return {
-    ...common,
-    size: ROW_LANES,
-    groups: count,
-    declarations: [lowest, pickLargest],
-    body: `
-  let output = group;
-  if (output >= p.count) { return; }
-${loop}
-  let found = pickLargest(top, best, lane);
-  if (lane == 0u) { out[output] = i32(found); }`,
   }
 }
 
@@ -199,11 +162,7 @@ export function topK(x: View, k: number, values: View, indices: View): Kernel {
   const rows = x.shape.slice(0, -1).reduce((product, extent) => product * extent, 1)
   return {
     label: 'topK',
-    bindings: [
-      write(values, 'f32'),
-      write(indices, 'i32', 'places_out'),
-      { name: 'x', slot: x.slot, access: 'read', type: 'f32' },
-    ],
+    bindings: [write('out', values), write('placesOut', indices, 'i32'), read('x', x)],
     parameters: { rows, width, k, xAt: x.offset },
     size: ROW_LANES,
     groups: rows,
@@ -225,7 +184,7 @@ export function topK(x: View, k: number, values: View, indices: View): Kernel {
     last = x[base + min(lastPlace, p.width - 1u)];
     if (lane == 0u) {
       out[group * p.k + n] = last;
-      places_out[group * p.k + n] = i32(min(lastPlace, p.width - 1u));
+      placesOut[group * p.k + n] = i32(min(lastPlace, p.width - 1u));
     }
   }`,
     flops: k * rows * width,

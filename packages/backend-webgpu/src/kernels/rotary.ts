@@ -2,9 +2,7 @@
 
 import { sizeOf } from '@afterthought/core'
 import type { View } from '../plan/views.ts'
-import type { Kernel } from './kernel.ts'
-
-const THREADS = 64
+import { type Kernel, perElement, read, write } from './kernel.ts'
 
 export interface Turned {
   /** [B, H, T, d] */
@@ -18,7 +16,6 @@ export function rotary(items: readonly Turned[], cos: View, sin: View): Kernel {
   const [, , rows, width] = items[0]!.x.shape as [number, number, number, number]
   const counts = items.map(({ x }) => sizeOf(x.shape) / 2)
   const parameters: Record<string, number> = {
-    count: counts.reduce((sum, count) => sum + count, 0),
     rows,
     half: width / 2,
     cosAt: cos.offset,
@@ -45,21 +42,19 @@ export function rotary(items: readonly Turned[], cos: View, sin: View): Kernel {
     out${n}[to] = first * c - second * s;
     out${n}[to + p.half] = second * c + first * s;
   }`
-  return {
+  const total = counts.reduce((sum, count) => sum + count, 0)
+  return perElement(total, {
     label: 'rotary',
     bindings: [
-      ...items.map(({ out }, n) => ({ name: `out${n}`, slot: out.slot, access: 'write' as const, type: 'f32' })),
-      ...items.map(({ x }, n) => ({ name: `x${n}`, slot: x.slot, access: 'read' as const, type: 'f32' })),
-      { name: 'cosines', slot: cos.slot, access: 'read', type: 'f32' },
-      { name: 'sines', slot: sin.slot, access: 'read', type: 'f32' },
+      ...items.map(({ out }, n) => write(`out${n}`, out)),
+      ...items.map(({ x }, n) => read(`x${n}`, x)),
+      read('cosines', cos),
+      read('sines', sin),
     ],
     parameters,
-    size: THREADS,
-    groups: Math.ceil(parameters.count! / THREADS),
     body: `
-  var t = group * ${THREADS}u + lane;
-  if (t >= p.count) { return; }
+  var t = i;
   ${items.length === 1 ? one(0) : `if (t < p.count0) ${one(0)} else { t -= p.count0; ${one(1)} }`}`,
-    flops: 6 * parameters.count!,
-  }
+    flops: 6 * total,
+  })
 }

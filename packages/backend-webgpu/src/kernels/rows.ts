@@ -6,34 +6,27 @@
  */
 
 import type { View } from '../plan/views.ts'
-import { type Binding, type Kernel, type Parameters, read, write } from './kernel.ts'
+import { type Kernel, read, write } from './kernel.ts'
 import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 
-interface RowKernel {
-  readonly label: string
-  readonly bindings: readonly Binding[]
-  readonly parameters: Parameters
-  readonly rows: number
-  readonly width: number
-  readonly body: string
-  readonly flopsPerElement: number
-}
-
-function rowKernel(target: Target, kernel: RowKernel): Kernel {
-  const reductions = rowReductions(target, ['Sum', 'Max'])
+/** @param flops per element */
+function rowKernel(
+  target: Target,
+  { rows, width }: { rows: number; width: number },
+  kernel: Pick<Kernel, 'label' | 'bindings' | 'parameters' | 'body' | 'flops'>,
+): Kernel {
   return {
-    label: kernel.label,
-    bindings: kernel.bindings,
-    parameters: { rows: kernel.rows, width: kernel.width, ...kernel.parameters },
+    ...kernel,
+    parameters: { rows, width, ...kernel.parameters },
     size: ROW_LANES,
-    groups: kernel.rows,
-    ...reductions,
+    groups: rows,
+    ...rowReductions(target, ['Sum', 'Max']),
     body: `
   if (group >= p.rows) { return; }
   let base = p.xAt + group * p.width;
   let to = group * p.width;
 ${kernel.body}`,
-    flops: kernel.flopsPerElement * kernel.rows * kernel.width,
+    flops: kernel.flops * rows * width,
   }
 }
 
@@ -49,27 +42,21 @@ ${each('sum += exp(x[base + j] - top);')}
 
 /** softmax or logSoftmax of dense rows. */
 export function softmax(target: Target, op: 'softmax' | 'logSoftmax', x: View, out: View): Kernel {
-  const { rows, width } = rowsOf(x)
   const store = op === 'softmax' ? 'exp(x[base + j] - top) / sum' : 'x[base + j] - top - log(sum)'
-  return rowKernel(target, {
+  return rowKernel(target, rowsOf(x), {
     label: op,
     bindings: [write('out', out), read('x', x)],
     parameters: { xAt: x.offset },
-    rows,
-    width,
     body: `${maximumAndSum(target)}\n${each(`out[to + j] = ${store};`)}`,
-    flopsPerElement: 20,
+    flops: 20,
   })
 }
 
 export function crossEntropy(target: Target, logits: View, labels: View, out: View): Kernel {
-  const { rows, width } = rowsOf(logits)
-  return rowKernel(target, {
+  return rowKernel(target, rowsOf(logits), {
     label: 'crossEntropy',
     bindings: [write('out', out), read('x', logits), read('labels', labels, 'i32')],
     parameters: { xAt: logits.offset, labelsAt: labels.offset },
-    rows,
-    width,
     // A label outside the classes gives NaN instead of a plausible number.
     body: `${maximumAndSum(target)}
   if (lane == 0u) {
@@ -79,19 +66,16 @@ export function crossEntropy(target: Target, logits: View, labels: View, out: Vi
     let loss = select(bitcast<f32>(0x7fc00000u | (lane & 0u)), top + log(sum) - at, known);
     out[group] = select(loss, 0.0, label < 0);
   }`,
-    flopsPerElement: 20,
+    flops: 20,
   })
 }
 
 /** (x − mean) / √(variance + ε) · weight + bias */
 export function layerNorm(target: Target, [x, weight, bias]: readonly View[], epsilon: number, out: View): Kernel {
-  const { rows, width } = rowsOf(x!)
-  return rowKernel(target, {
+  return rowKernel(target, rowsOf(x!), {
     label: 'layerNorm',
     bindings: [write('out', out), read('x', x!), read('weight', weight!), read('bias', bias!)],
     parameters: { xAt: x!.offset, weightAt: weight!.offset, biasAt: bias!.offset, epsilon: { f32: epsilon } },
-    rows,
-    width,
     body: `
   var sum = 0.0;
 ${each('sum += x[base + j];')}
@@ -100,25 +84,22 @@ ${each('sum += x[base + j];')}
 ${each('let d = x[base + j] - mean; squares += d * d;')}
   let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
 ${each('out[to + j] = (x[base + j] - mean) * scale * weight[p.weightAt + j] + bias[p.biasAt + j];')}`,
-    flopsPerElement: 8,
+    flops: 8,
   })
 }
 
 /** x / √(mean x² + ε) · weight */
 export function rmsNorm(target: Target, [x, weight]: readonly View[], epsilon: number, out: View): Kernel {
-  const { rows, width } = rowsOf(x!)
-  return rowKernel(target, {
+  return rowKernel(target, rowsOf(x!), {
     label: 'rmsNorm',
     bindings: [write('out', out), read('x', x!), read('weight', weight!)],
     parameters: { xAt: x!.offset, weightAt: weight!.offset, epsilon: { f32: epsilon } },
-    rows,
-    width,
     body: `
   var squares = 0.0;
 ${each('let v = x[base + j]; squares += v * v;')}
   let scale = 1.0 / sqrt(rowSum(squares, ${lanes(target)}) / f32(p.width) + p.epsilon);
 ${each('out[to + j] = x[base + j] * scale * weight[p.weightAt + j];')}`,
-    flopsPerElement: 4,
+    flops: 4,
   })
 }
 

@@ -6,7 +6,7 @@
  */
 
 import { rowBytes, type Slab, type WeightView } from '../plan/weights.ts'
-import type { Binding, Feature } from './kernel.ts'
+import { type Binding, type Feature, read } from './kernel.ts'
 import type { Target } from './workgroup.ts'
 
 export interface WeightReader {
@@ -21,13 +21,9 @@ export interface WeightReader {
 export function weightReader(target: Target, weight: WeightView, slab: Slab): WeightReader {
   const native = weight.format === 'f16' && target.f16
   const bytes = rowBytes(weight)
-  const values: Binding = {
-    name: 'weights',
-    slot: weight.values,
-    access: 'read',
-    type: native ? 'vec4<f16>' : { f32: 'vec4<f32>', f16: 'vec2<u32>', int8: 'u32', int4: 'u32' }[weight.format],
-    range: { offset: slab.from * bytes, size: (slab.to - slab.from) * bytes },
-  }
+  const type = native ? 'vec4<f16>' : { f32: 'vec4<f32>', f16: 'vec2<u32>', int8: 'u32', int4: 'u32' }[weight.format]
+  const range = { offset: slab.from * bytes, size: (slab.to - slab.from) * bytes }
+  const values = { ...read('weights', { slot: weight.values }, type), range }
   const raw = native ? 'return vec4<f32>(weights[row * quads + quad]);' : unpack[weight.format]
   const raw4 = `fn raw4(row: u32, quad: u32, quads: u32) -> vec4<f32> { ${raw} }`
   if (!weight.scales) {
@@ -50,7 +46,7 @@ export function weightReader(target: Target, weight: WeightView, slab: Slab): We
   return raw4(row, quad, quads) * scaleOf(row, quad / 8u, quads / 8u);
 }`
   return {
-    bindings: [values, { name: 'scales', slot: weight.scales, access: 'read', type: 'u32' }],
+    bindings: [values, read('scales', { slot: weight.scales }, 'u32')],
     declarations: [raw4, scaleOf, weight4],
     features: [],
     scaled: true,

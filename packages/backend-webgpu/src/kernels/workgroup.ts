@@ -5,7 +5,7 @@
  * Subgroups may have any size from 4 to 128; lanes are taken to be numbered through subgroup by subgroup.
  */
 
-import type { Feature, Kernel } from './kernel.ts'
+import type { Feature } from './kernel.ts'
 
 export interface Target {
   /** Kernels for a CPU driver: barriers cost more than repeated work there. */
@@ -34,21 +34,22 @@ const operators: Readonly<Record<'Sum' | 'Max', Operator>> = {
 export function rowReductions(
   target: Target,
   names: readonly ('Sum' | 'Max')[],
-  size: number = ROW_LANES,
-): Pick<Kernel, 'declarations' | 'features'> {
-  const functions = names.map((name) => (target.subgroups ? bySubgroups(name, size) : byTree(name, size)))
-  const features: Feature[] = target.subgroups ? ['subgroups'] : []
-  const declarations = [`var<workgroup> partial: array<f32, ${size}>;`, lowest, ...functions]
-  return { declarations, features }
+  type = 'f32',
+): { declarations: string[]; features: Feature[] } {
+  const functions = names.map((name) => (target.subgroups ? bySubgroups(name, type) : byTree(name, type)))
+  return {
+    declarations: [`var<workgroup> partial: array<${type}, ${ROW_LANES}>;`, lowest, ...functions],
+    features: target.subgroups ? ['subgroups'] : [],
+  }
 }
 
 export const lanes = (target: Target): string => (target.subgroups ? 'lane, subLane, subSize' : 'lane')
 
-function byTree(name: 'Sum' | 'Max', size: number): string {
+function byTree(name: 'Sum' | 'Max', type: string): string {
   const { join } = operators[name]
-  return `fn row${name}(value: f32, lane: u32) -> f32 {
+  return `fn row${name}(value: ${type}, lane: u32) -> ${type} {
   partial[lane] = value;
-  for (var half = ${size / 2}u; half > 0u; half /= 2u) {
+  for (var half = ${ROW_LANES / 2}u; half > 0u; half /= 2u) {
     workgroupBarrier();
     if (lane < half) { partial[lane] = ${join('partial[lane]', 'partial[lane + half]')}; }
   }
@@ -59,14 +60,14 @@ function byTree(name: 'Sum' | 'Max', size: number): string {
 }`
 }
 
-function bySubgroups(name: 'Sum' | 'Max', size: number): string {
+function bySubgroups(name: 'Sum' | 'Max', type: string): string {
   const { subgroup, join } = operators[name]
-  return `fn row${name}(value: f32, lane: u32, subLane: u32, subSize: u32) -> f32 {
+  return `fn row${name}(value: ${type}, lane: u32, subLane: u32, subSize: u32) -> ${type} {
   let own = ${subgroup}(value);
   if (subLane == 0u) { partial[lane / subSize] = own; }
   workgroupBarrier();
   var result = partial[0];
-  for (var n = 1u; n * subSize < ${size}u; n++) { result = ${join('result', 'partial[n]')}; }
+  for (var n = 1u; n * subSize < ${ROW_LANES}u; n++) { result = ${join('result', 'partial[n]')}; }
   workgroupBarrier();
   return result;
 }`

@@ -10,7 +10,7 @@ import { elementwise } from '../kernels/elementwise.ts'
 import type { Kernel } from '../kernels/kernel.ts'
 import { load } from './expression.ts'
 import type { Plan } from './plan.ts'
-import { coversSlot, type Slot, type View } from './views.ts'
+import { coversSlot, type Slot, type View, wholeView } from './views.ts'
 
 export interface PlannedKernel {
   readonly kernel: Kernel
@@ -22,7 +22,7 @@ export interface Allocation {
   readonly kernels: readonly PlannedKernel[]
   /** Whose storage a slot uses. */
   storageOf(slot: Slot): Slot
-  /** Output name → its own slot, or an input's where it is aliased. */
+  /** Output name → the slot it is computed in; that of an aliased one has taken over its input's storage, or is copied. */
   readonly outputs: ReadonlyMap<string, Slot>
   /** Scratch slot → block; blocks have no two values at a time. */
   readonly blocks: ReadonlyMap<Slot, number>
@@ -45,33 +45,17 @@ export function allocateStorage(plan: Plan): Allocation {
   // What an alias could not take over is copied at the very end.
   const copies = plan.graph.outputs.flatMap(({ name, alias, value }) => {
     const source = outputs.get(name)!
-    const target = alias === undefined ? undefined : plan.inputs.get(alias)!
-    if (!target || storageOf(source) === target) return []
-    const view = (slot: Slot): View => ({ ...plan.view(value), slot, offset: 0 })
-    const dense = (slot: Slot): View => ({ ...view(slot), strides: densely(value.shape) })
+    const target = alias === undefined ? source : plan.inputs.get(alias)!
+    if (storageOf(source) === storageOf(target)) return []
+    const dense = (slot: Slot): View => wholeView(slot, value.shape, value.dtype)
     return [elementwise(load(dense(source)), dense(target))]
   })
   const kernels = [...plan.kernels.filter((kernel) => !removed.has(kernel)), ...copies].map((kernel) => ({
     kernel,
     inPlace: kernel.inPlaceWith !== undefined && storageOf(kernel.inPlaceWith) === storageOf(kernel.bindings[0]!.slot),
   }))
-  const results = new Map(
-    plan.graph.outputs.map(({ name, alias }) => [
-      name,
-      alias === undefined ? outputs.get(name)! : plan.inputs.get(alias)!,
-    ]),
-  )
-  return { kernels, storageOf, outputs: results, ...assignBlocks(kernels, storageOf, new Set(results.values())) }
-}
-
-function densely(shape: readonly number[]): number[] {
-  const strides = new Array<number>(shape.length)
-  let stride = 1
-  for (let axis = shape.length - 1; axis >= 0; axis--) {
-    strides[axis] = stride
-    stride *= shape[axis]!
-  }
-  return strides
+  const results = plan.graph.outputs.flatMap(({ name, alias }) => (alias === undefined ? [outputs.get(name)!] : []))
+  return { kernels, storageOf, outputs, ...assignBlocks(kernels, storageOf, new Set(results)) }
 }
 
 /** Gives every output a scratch slot of its own: views of inputs, weights, constants or one another are copied. */
@@ -143,7 +127,7 @@ function takeOverScratch(plan: Plan, taken: Map<Slot, Slot>, removed: Set<Kernel
   for (const kernel of plan.kernels) {
     const source = kernel.copyOf
     const target = kernel.bindings[0]!.slot
-    if (!source || source.kind !== 'scratch' || removed.has(kernel) || outputs.has(source)) continue
+    if (source?.kind !== 'scratch' || removed.has(kernel) || outputs.has(source)) continue
     if (taken.has(target) || taken.has(source) || !canTakeOver(plan, target, source, removed)) continue
     // The later value's slot stands for both: it may be an output.
     taken.set(source, target)
@@ -182,9 +166,6 @@ function assignBlocks(
 
 /** The smallest free block that fits, else the largest to grow, else a new one. */
 function bestBlock(size: number, sizes: readonly number[], free: ReadonlySet<number>): number {
-  const candidates = [...free]
-  const fitting = candidates.filter((block) => sizes[block]! >= size).sort((a, b) => sizes[a]! - sizes[b]!)
-  if (fitting.length > 0) return fitting[0]!
-  const growing = candidates.sort((a, b) => sizes[b]! - sizes[a]!)
-  return growing[0] ?? sizes.length
+  const bySize = [...free].sort((a, b) => sizes[a]! - sizes[b]!)
+  return bySize.find((block) => sizes[block]! >= size) ?? bySize.at(-1) ?? sizes.length
 }

@@ -5,6 +5,7 @@ import {
   formatSpec,
   type Node,
   type OpName,
+  sameShape,
   sizeOf,
   type Tensor,
   UnsupportedOpError,
@@ -16,10 +17,11 @@ import { gather, gatherWeight, type Placement, place, scatterAdd } from '../kern
 import { argmax, cumsum, type Extents, reduce, topK } from '../kernels/reduce.ts'
 import { rotary } from '../kernels/rotary.ts'
 import { crossEntropy, layerNorm, rmsNorm, softmax } from '../kernels/rows.ts'
-import { costOf, type Expression, slotsOf } from './expression.ts'
-import { changeViews, type Plan } from './plan.ts'
-import { broadcast, reshaped, sliced, transposed, type View } from './views.ts'
+import { costOf, type Expression, load, slotsOf } from './expression.ts'
+import { changeViews, type Plan, type Value } from './plan.ts'
+import { broadcast, narrowed, reshaped, sliced, transposed, type View } from './views.ts'
 
+type Product = Value & { readonly kind: 'product' }
 type Emit<Name extends OpName> = (plan: Plan, node: Node<Name>) => void
 
 const elementNames = (Object.keys(elementOps) as ElementOp[]).filter((name) => name !== 'geluErf')
@@ -30,34 +32,21 @@ const MAX_SLOTS = 4
 
 function elementOp(plan: Plan, node: Node): void {
   const output = node.outputs[0]!
-  const op = node.op === 'gelu' && (node.attributes as Attributes['gelu']).approximate === 'none' ? 'geluErf' : node.op
+  const isErf = node.op === 'gelu' && (node.attributes as Attributes['gelu']).approximate === 'none'
+  const op = isErf ? 'geluErf' : node.op
   const product = extendable(plan, node)
   const operands = node.inputs.map((input) => {
-    if (input === product) return (plan.value(input) as { epilogue: Expression }).epilogue
+    if (product && input === product.tensor) return product.value.epilogue
     const expression = plan.expression(input)
     const repeats = sizeOf(input.shape) < sizeOf(output.shape)
-    return repeats && costOf(expression) > CHEAP
-      ? ({ kind: 'load', view: plan.view(input), dtype: input.dtype } as const)
-      : expression
+    return repeats && costOf(expression) > CHEAP ? load(plan.view(input)) : expression
   })
-  const whole = apply(op as ElementOp, operands, output)
-  const slots = slotsOf(whole).size
-  const expression =
-    slots <= MAX_SLOTS
-      ? whole
-      : apply(
-          op as ElementOp,
-          node.inputs.map((input) => loadOf(plan, input)),
-          output,
-        )
-  if (product && slots <= MAX_SLOTS) {
-    const pending = plan.value(product)
-    if (pending.kind === 'product') {
-      plan.setLazy(output, { ...pending, epilogue: expression })
-      return
-    }
-  }
-  plan.setLazy(output, { kind: 'expression', expression, shape: output.shape })
+  const whole = apply(op, operands, output)
+  if (slotsOf(whole).size > MAX_SLOTS) {
+    const stored = node.inputs.map((input) => loadOf(plan, input))
+    plan.setLazy(output, { kind: 'expression', expression: apply(op, stored, output), shape: output.shape })
+  } else if (product) plan.setLazy(output, { ...product.value, epilogue: whole })
+  else plan.setLazy(output, { kind: 'expression', expression: whole, shape: output.shape })
 }
 
 const apply = (op: ElementOp, inputs: readonly Expression[], output: Tensor): Expression => ({
@@ -71,17 +60,16 @@ const apply = (op: ElementOp, inputs: readonly Expression[], output: Tensor): Ex
 const loadOf = (plan: Plan, input: Tensor): Expression => {
   const value = plan.value(input)
   if (value.kind === 'expression' && value.expression.kind === 'literal') return value.expression
-  return { kind: 'load', view: plan.view(input), dtype: input.dtype }
+  return load(plan.view(input))
 }
 
 /** The operand whose pending product this operation can be computed at the end of: the latest, all others being stored. */
-function extendable(plan: Plan, node: Node): Tensor | undefined {
-  const output = node.outputs[0]!
-  const pending = [...new Set(node.inputs)].filter((input) => plan.value(input).kind === 'product')
-  const last = pending.at(-1)
-  for (const other of pending.slice(0, -1)) plan.view(other)
-  const fits = last && output.dtype === 'f32' && `${last.shape}` === `${output.shape}`
-  return fits ? last : undefined
+function extendable(plan: Plan, { inputs, outputs: [output] }: Node): { tensor: Tensor; value: Product } | undefined {
+  const pending = [...new Set(inputs)].filter((input) => plan.value(input).kind === 'product')
+  const tensor = pending.pop()
+  for (const other of pending) plan.view(other)
+  if (!tensor || output!.dtype !== 'f32' || !sameShape(tensor.shape, output!.shape)) return undefined
+  return { tensor, value: plan.value(tensor) as Product }
 }
 
 /** A layout operation: on a view, or on the loads of a pending expression. */
@@ -118,33 +106,23 @@ function around(shape: readonly number[], axes: readonly number[]): Extents | un
 
 const reduction =
   (op: 'reduceSum' | 'reduceMax'): Emit<'reduceSum' | 'reduceMax'> =>
-  (plan, { inputs: [x], outputs: [output], attributes: { axes } }) => {
+  (plan, { inputs: [x], outputs: [output], attributes }) => {
     const shape = x!.shape
-    const out = plan.allocate(output!.shape, 'f32', op)
-    const extents = around(
-      shape,
-      axes.filter((axis) => shape[axis] !== 1),
-    )
-    if (extents) plan.push(reduce(plan.options.target, op, plan.expression(x!), shape, extents, out))
-    else {
-      // Axes that are apart are brought together at the end.
-      const kept = shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis))
-      const order = [...kept, ...axes]
-      const moved = changeViews(plan.expression(x!), shape, (view) => transposed(view, order))!
-      const count = sizeOf(output!.shape)
-      const apart = { outer: count, extent: sizeOf(axes.map((axis) => shape[axis]!)), inner: 1 }
-      plan.push(
-        reduce(
-          plan.options.target,
-          op,
-          moved,
-          order.map((axis) => shape[axis]!),
-          apart,
-          out,
-        ),
-      )
-    }
-    plan.set(output!, out)
+    const axes = attributes.axes.filter((axis) => shape[axis] !== 1)
+    const together = around(shape, axes)
+    // Axes that are apart are brought together at the end.
+    const order = [...shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes)
+    const moved = order.map((axis) => shape[axis]!)
+    const extents =
+      together ??
+      around(
+        moved,
+        [...axes.keys()].map((n) => shape.length - axes.length + n),
+      )!
+    const expression = plan.expression(x!)
+    const operand = together ? expression : changeViews(expression, shape, (view) => transposed(view, order))!
+    const out = plan.result(output!, op)
+    plan.push(reduce(plan.options.target, op, operand, together ? shape : moved, extents, out))
   }
 
 const rowOp =
@@ -152,16 +130,8 @@ const rowOp =
     kernel: (plan: Plan, operands: View[], out: View, attributes: Attributes[Name]) => Parameters<Plan['push']>[0],
   ): Emit<Name> =>
   (plan, { inputs, outputs: [output], attributes, op }) => {
-    const out = plan.allocate(output!.shape, output!.dtype, op)
-    plan.push(
-      kernel(
-        plan,
-        inputs.map((input) => plan.dense(input)),
-        out,
-        attributes,
-      ),
-    )
-    plan.set(output!, out)
+    const operands = inputs.map((input) => plan.dense(input))
+    plan.push(kernel(plan, operands, plan.result(output!, op), attributes))
   }
 
 const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
@@ -174,31 +144,19 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
     const out = plan.home(output!) ?? plan.allocate(output!.shape, output!.dtype, 'concat')
     let from = 0
     for (const input of inputs) {
-      const to = from + input.shape[axis]!
-      const part = sliced(
-        out,
-        out.shape.map((_, i) => (i === axis ? from : 0)),
-        out.shape.map((extent, i) => (i === axis ? to : extent)),
-      )
-      from = to
+      const part = narrowed(out, axis, from, from + input.shape[axis]!)
+      from += input.shape[axis]!
       if (!plan.isAt(input, part)) plan.store(plan.value(input), part)
     }
     plan.set(output!, out)
   },
 
   pad(plan, { inputs: [x], outputs: [output], attributes: { before, value } }) {
-    const out = plan.allocate(output!.shape, output!.dtype, 'pad')
+    const out = plan.result(output!, 'pad')
     const expression = { kind: 'literal', value, dtype: output!.dtype } as const
     plan.store({ kind: 'expression', expression, shape: output!.shape }, out)
-    plan.store(
-      plan.value(x!),
-      sliced(
-        out,
-        before,
-        before.map((count, i) => count + x!.shape[i]!),
-      ),
-    )
-    plan.set(output!, out)
+    const ends = before.map((count, i) => count + x!.shape[i]!)
+    plan.store(plan.value(x!), sliced(out, before, ends))
   },
 
   reduceSum: reduction('reduceSum') as Emit<'reduceSum'>,
@@ -206,17 +164,12 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
 
   argmax: rowOp((_plan, [x], out, { axis }) => argmax(x!, around(x!.shape, [axis])!, out)),
 
-  topK(plan, { inputs: [x], outputs: [values, indices], attributes: { k } }) {
-    const [top, places] = [plan.allocate(values!.shape, 'f32', 'topK'), plan.allocate(indices!.shape, 'i32', 'topK')]
-    plan.push(topK(plan.dense(x!), k, top, places))
-    plan.set(values!, top)
-    plan.set(indices!, places)
-  },
+  topK: (plan, { inputs: [x], outputs: [values, indices], attributes: { k } }) =>
+    plan.push(topK(plan.dense(x!), k, plan.result(values!, 'topK'), plan.result(indices!, 'topK'))),
 
   cumsum(plan, { inputs: [x], outputs: [output], attributes: { axis } }) {
-    const out = plan.allocate(output!.shape, output!.dtype, 'cumsum')
-    plan.push(cumsum(plan.expression(x!), x!.shape, around(x!.shape, [axis])!, out))
-    plan.set(output!, out)
+    const expression = plan.expression(x!)
+    plan.push(cumsum(expression, x!.shape, around(x!.shape, [axis])!, plan.result(output!, 'cumsum')))
   },
 
   matmul(plan, { inputs: [a, b], outputs: [output], attributes: { transposeA, transposeB } }) {
@@ -224,30 +177,27 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
     const epilogue = { kind: 'accumulator', dtype: 'f32' } as const
     const left = swappedIf(transposeA, plan.view(a!))
     const weight = transposeA ? undefined : plan.matrix(b!)
-    if (weight) {
-      const rows = [sizeOf(left.shape.slice(0, -1)), left.shape.at(-1)!]
-      const flat = reshaped(left, rows) ?? reshaped(plan.denseView(left), rows)!
-      plan.setLazy(output!, { kind: 'product', product: { a: flat, b: weight }, epilogue, shape })
-      return
-    }
-    const right = swappedIf(transposeB, plan.view(b!))
-    plan.setLazy(output!, { kind: 'product', product: { a: left, b: right }, epilogue, shape })
+    const rows = [sizeOf(left.shape.slice(0, -1)), left.shape.at(-1)!]
+    const product = weight
+      ? { a: reshaped(left, rows) ?? reshaped(plan.denseView(left), rows)!, b: weight }
+      : { a: left, b: swappedIf(transposeB, plan.view(b!)) }
+    plan.setLazy(output!, { kind: 'product', product, epilogue, shape })
   },
 
   gather(plan, { inputs: [table, indices], outputs: [output] }) {
-    const out = plan.allocate(output!.shape, 'f32', 'gather')
     const places = plan.dense(indices!)
     const weight = plan.matrix(table!)
-    if (weight) {
-      for (const slab of plan.slabs(weight)) plan.push(gatherWeight(plan.options.target, weight, slab, places, out))
-    } else plan.push(gather(plan.dense(table!), places, out))
-    plan.set(output!, out)
+    const dense = weight ? undefined : plan.dense(table!)
+    const out = plan.result(output!, 'gather')
+    if (dense) plan.push(gather(dense, places, out))
+    for (const slab of weight ? plan.slabs(weight) : []) {
+      plan.push(gatherWeight(plan.options.target, weight!, slab, places, out))
+    }
   },
 
   scatterAdd(plan, { inputs: [indices, updates], outputs: [output], attributes: { rows } }) {
-    const out = plan.allocate(output!.shape, 'f32', 'scatterAdd')
-    plan.push(scatterAdd(plan.dense(indices!), plan.dense(updates!), rows, out))
-    plan.set(output!, out)
+    const [places, values] = [plan.dense(indices!), plan.dense(updates!)]
+    plan.push(scatterAdd(places, values, rows, plan.result(output!, 'scatterAdd')))
   },
 
   /** Keys and values are written by one kernel. The copies in front fall away where the storage is taken over. */
@@ -264,9 +214,9 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
         formatSpec(inputs[1]!) === formatSpec(update),
     )
     const placements = [node, ...partner].map(({ inputs, outputs }): Placement => {
-      const out = plan.allocate(target.shape, target.dtype, 'updateSlice')
-      plan.push(elementwise(loadOf(plan, inputs[0]!), out))
-      plan.set(outputs[0]!, out)
+      const source = loadOf(plan, inputs[0]!)
+      const out = plan.result(outputs[0]!, 'updateSlice')
+      plan.push(elementwise(source, out))
       const expression = plan.expression(inputs[1]!)
       return { target: out, update: slotsOf(expression).size > 2 ? loadOf(plan, inputs[1]!) : expression }
     })
@@ -288,9 +238,7 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
     )
     const angles = [plan.dense(cos), plan.dense(sin)] as const
     const items = [node, ...partner].map(({ inputs, outputs }) => {
-      const out = plan.allocate(outputs[0]!.shape, 'f32', 'rotary')
-      plan.set(outputs[0]!, out)
-      return { x: plan.view(inputs[0]!), out }
+      return { x: plan.view(inputs[0]!), out: plan.result(outputs[0]!, 'rotary') }
     })
     plan.push(rotary(items, ...angles))
   },
@@ -344,11 +292,7 @@ export const isLazy = ({ op }: Node): boolean => lazyOps.has(op)
 
 /** @throws UnsupportedOpError for an operation that lowering should have removed */
 export function emit(plan: Plan, node: Node): void {
-  if (elementNames.includes(node.op)) {
-    elementOp(plan, node)
-    return
-  }
-  const emitter = emitters[node.op] as Emit<OpName> | undefined
+  const emitter = elementNames.includes(node.op) ? elementOp : (emitters[node.op] as Emit<OpName> | undefined)
   if (!emitter) throw new UnsupportedOpError('no kernel', { where: node.op })
   emitter(plan, node)
 }

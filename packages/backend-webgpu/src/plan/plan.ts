@@ -12,7 +12,7 @@ import type { Target } from '../kernels/workgroup.ts'
 import { type Expression, load, mapViews, slotsOf } from './expression.ts'
 import { emit } from './operations.ts'
 import { countUses } from './schedule.ts'
-import { broadcast, isContiguous, type Slot, sliced, type View, wholeView } from './views.ts'
+import { broadcast, isContiguous, narrowed, type Slot, type View, wholeView } from './views.ts'
 import { slabsOf, type WeightFormat, type WeightView } from './weights.ts'
 
 export interface PlanOptions {
@@ -114,11 +114,7 @@ export class Plan {
     const whole = parent.outputs[0]!
     const storage = this.home(whole) ?? this.allocate(whole.shape, whole.dtype, 'concat')
     this.homes.set(whole, storage)
-    const front = sliced(
-      storage,
-      storage.shape.map(() => 0),
-      tensor.shape,
-    )
+    const front = narrowed(storage, axis, 0, tensor.shape[axis]!)
     this.homes.set(tensor, front)
     return front
   }
@@ -138,6 +134,13 @@ export class Plan {
   /** Fresh storage, dense. */
   allocate(shape: Shape, dtype: DType, label: string): View {
     return wholeView(this.slot('scratch', shape, label), shape, dtype)
+  }
+
+  /** Fresh storage for the result of a node. */
+  result(tensor: Tensor, label: string): View {
+    const view = this.allocate(tensor.shape, tensor.dtype, label)
+    this.set(tensor, view)
+    return view
   }
 
   push(kernel: Kernel): void {
@@ -167,9 +170,8 @@ export class Plan {
   view(tensor: Tensor): View {
     const value = this.value(tensor)
     if (value.kind === 'view') return value.view
-    const view = this.allocate(value.shape, tensor.dtype, 'value')
+    const view = this.result(tensor, 'value')
     this.store(value, view)
-    this.set(tensor, view)
     return view
   }
 
@@ -204,14 +206,9 @@ export class Plan {
     }
   }
 
-  private product({ product, epilogue, shape }: Value & { kind: 'product' }, out: View): void {
-    for (const b of this.operands(product.b)) {
-      this.push(matmul(this.options.target, { a: product.a, b, epilogue, shape, out: { ...out, shape } }))
-    }
-  }
-
-  private operands(b: View | WeightView): (View | WeightOperand)[] {
-    return 'slot' in b ? [b] : this.slabs(b).map((slab) => ({ weight: b, slab }))
+  private product({ product: { a, b }, epilogue, shape }: Value & { kind: 'product' }, out: View): void {
+    const parts: (View | WeightOperand)[] = 'slot' in b ? [b] : this.slabs(b).map((slab) => ({ weight: b, slab }))
+    for (const part of parts) this.push(matmul(this.options.target, { a, b: part, epilogue, shape, out }))
   }
 
   slabs(weight: WeightView): ReturnType<typeof slabsOf> {
@@ -273,9 +270,7 @@ function matrixLayout(graph: Graph, tensor: Tensor): { transpose: boolean } | un
   for (const node of graph.nodes) {
     if (!node.inputs.includes(tensor)) continue
     if (node.op === 'matmul' && node.inputs[0] !== tensor) {
-      const { transposeA, transposeB } = (node as Node<'matmul'>).attributes
-      if (transposeA && node.inputs[0]!.shape.length > 2) return undefined
-      ways.add(!transposeB)
+      ways.add(!(node as Node<'matmul'>).attributes.transposeB)
     } else if (node.op === 'gather') ways.add(false)
     else return undefined
   }

@@ -165,48 +165,23 @@ export function placeUpdates(graph: Graph, isLazy: (node: Node) => boolean): Gra
     }
     return found
   }
-  const wishes = new Map<Node, Node[]>()
-  for (const node of graph.nodes) {
-    if (node.op === 'updateSlice')
-      wishes.set(
-        node,
-        [...readersOf(node.inputs[0]!)].filter((other) => other !== node),
-      )
-  }
-  /** What must come before a node, and what should. */
-  const before = (node: Node): { needed: Node[]; wished: Node[] } => ({
-    needed: node.inputs.flatMap((input) => producer.get(input) ?? []),
-    wished: wishes.get(node) ?? [],
-  })
+  const isUpdate = ({ op }: Node): boolean => op === 'updateSlice'
+  if (!graph.nodes.some(isUpdate)) return graph
   const done = new Set<Node>()
-  const take = (node: Node): unknown => done.add(node)
-  const updates = new Set(graph.nodes.filter(({ op }) => op === 'updateSlice'))
-  const takeFreeUpdates = (): void => {
-    for (const update of updates) {
-      const { needed, wished } = before(update)
-      if (![...needed, ...wished].every((other) => done.has(other))) continue
-      updates.delete(update)
-      take(update)
-    }
-  }
-  let waiting: readonly Node[] = graph.nodes.filter(({ op }) => op !== 'updateSlice')
-  while (waiting.length > 0 || updates.size > 0) {
-    takeFreeUpdates()
-    const rest: Node[] = []
-    for (const node of waiting) {
-      if (before(node).needed.every((other) => done.has(other))) {
-        take(node)
-        if (updates.size > 0) takeFreeUpdates()
-      } else rest.push(node)
-    }
-    // A reader of old contents that itself depends on the update: the contents will be copied.
-    const stuck = rest.length === waiting.length
-    const first = graph.nodes.find((node) => updates.has(node))
-    if (stuck && first) {
-      updates.delete(first)
-      take(first)
-    }
-    waiting = rest
+  const isFree = (node: Node): boolean =>
+    node.inputs.every((input) => !producer.has(input) || done.has(producer.get(input)!))
+  const oldIsRead = (update: Node): boolean =>
+    [...readersOf(update.inputs[0]!)].every((reader) => reader === update || done.has(reader))
+  const left = new Set(graph.nodes)
+  while (left.size > 0) {
+    const nodes = [...left]
+    const next =
+      nodes.find((node) => isUpdate(node) && isFree(node) && oldIsRead(node)) ??
+      nodes.find((node) => !isUpdate(node) && isFree(node)) ??
+      // A reader of the old contents depends on the update: they will be copied.
+      nodes[0]!
+    left.delete(next)
+    done.add(next)
   }
   return { ...graph, nodes: [...done] }
 }

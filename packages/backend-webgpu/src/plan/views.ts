@@ -3,7 +3,7 @@
  * the kernel that reads it follows its strides.
  */
 
-import type { DType, Graph, Shape } from '@afterthought/core'
+import type { DType, Shape } from '@afterthought/core'
 import { sizeOf, stridesOf } from '@afterthought/core'
 
 /** Where values lie. Slots become buffers when the plan is allocated. */
@@ -14,8 +14,6 @@ export interface Slot {
   readonly size: number
   readonly label: string
 }
-
-export type NamedInput = Graph['inputs'][number]
 
 export interface View {
   readonly slot: Slot
@@ -55,6 +53,12 @@ export function sliced(view: View, starts: readonly number[], ends: readonly num
     shape: starts.map((start, axis) => ends[axis]! - start),
     offset: starts.reduce((sum, start, axis) => sum + start * view.strides[axis]!, view.offset),
   }
+}
+
+/** Elements `from ≤ index < to` of one axis. */
+export function narrowed(view: View, axis: number, from: number, to: number): View {
+  const shape = view.shape.map((extent, i) => (i === axis ? to - from : extent))
+  return { ...view, shape, offset: view.offset + from * view.strides[axis]! }
 }
 
 export function broadcast(view: View, shape: Shape): View {
