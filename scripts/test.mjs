@@ -1,6 +1,6 @@
 /**
  * Everything that must hold, in one command: `npm test`. Formatting and lint, types, line budgets, unit and conformance
- * tests, the build, the packed packages, and the main job once from the build. Ends with the line `N passed, N failed`,
+ * tests, the build, the packed packages, the main job once from the build, and the smoke test in every runtime. Ends with the line `N passed, N failed`,
  * in which every single test and every other step counts as one.
  */
 
@@ -63,6 +63,7 @@ unitTests()
 step('build', ['build.mjs'])
 step('packed packages', ['pack-check.mjs'])
 step('main job', ['afterthought', 'demo'])
+step('runtimes', ['../runtime-tests/run.mjs'])
 
 rmSync(scratch, { recursive: true, force: true })
 console.log(`\n${passed} passed, ${failed} failed`)
