@@ -46,7 +46,7 @@ test('trajectory: all rows that are relied on, the same numbers as the floor, mi
   const rows = new Map(report.rows.map((row) => [row.name, row]))
   expect([...rows.keys()]).toEqual(seen)
   expect(seen).toEqual([
-    ...['session start', 'memory', 'prepacked/mapped', 'trajectory/stepped'],
+    ...['session start', 'memory', 'memory of the process', 'prepacked/mapped', 'trajectory/stepped'],
     ...['floor', 'hf', 'coconut'].flatMap((peer) => [`20+3+3/${peer}`, `20+3+5/${peer}`]),
     ...['refined/plain', 'int4/f32', 'int8/f32'],
   ])

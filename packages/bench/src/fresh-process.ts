@@ -12,8 +12,10 @@ import type { Workload } from './contender.ts'
 export interface FreshStart {
   /** From the folder to a session that can take its first token, with the backend open. */
   readonly startMs: number
-  /** Memory of the whole process, mapped weights included once, after a rollout with the defaults. */
-  readonly memoryBytes: number
+  /** Memory of the whole process after a rollout with the defaults, mapped weights included once. */
+  readonly processBytes: number
+  /** Of these, what came with the model: not the runtimes of JavaScript and ONNX, which were there before it. */
+  readonly modelBytes: number
 }
 
 const [folder, threads, workload] = process.argv.slice(2) as [string, string, string]
@@ -32,6 +34,7 @@ const watched: Backend = {
     return executable
   },
 }
+const emptyBytes = await memoryInUse()
 const started = performance.now()
 const model = await loadModel(await openFolder(folder), watched)
 const { prompt, latents, tokens } = JSON.parse(workload) as Workload
@@ -39,8 +42,9 @@ const cache = model.createCache(1, prompt.length)
 await model.forward(cache, model.uploadIds([[prompt[0]!]], 1), { logits: 'last' })
 cache.dispose()
 await rollout({ main: model }, [prompt], { latents, tokens, stopIds: [] })
-const memoryBytes = await memoryInUse()
-process.stdout.write(`${JSON.stringify({ startMs: ready - started, memoryBytes } satisfies FreshStart)}\n`)
+const processBytes = await memoryInUse()
+const result: FreshStart = { startMs: ready - started, processBytes, modelBytes: processBytes - emptyBytes }
+process.stdout.write(`${JSON.stringify(result)}\n`)
 await backend.dispose()
 
 /**
