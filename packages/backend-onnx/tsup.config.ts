@@ -2,5 +2,10 @@ import { defineConfig } from 'tsup'
 import { packageBuild } from '../../tsup.shared.ts'
 
 export default defineConfig(
-  packageBuild({ index: 'src/index.ts', model: 'src/model.ts', worker: 'src/engine/worker.ts' }),
+  packageBuild({
+    index: 'src/index.ts',
+    model: 'src/model.ts',
+    web: 'src/web.ts',
+    worker: 'src/engine/worker.ts',
+  }),
 )

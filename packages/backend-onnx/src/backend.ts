@@ -20,14 +20,17 @@ import type {
 import { DisposedError, formatSpec, lower, ShapeError, sizeOf } from '@afterthought/core'
 import { planAppends } from './appends.ts'
 import { convert, nativeOps } from './convert/convert.ts'
-import type { Engine, Program, Provider } from './engine/protocol.ts'
+import type { Engine, EngineProvider, Program } from './engine/protocol.ts'
 import type { WeightStore } from './weights/store.ts'
 
 export interface BackendSettings {
-  readonly provider: Provider
+  readonly provider: EngineProvider
   readonly threads: number
   readonly prepack: boolean
 }
+
+/** Where weights come from: files on a disk ({@link WeightStore}), or memory in a browser. */
+export type WeightBinder = Pick<WeightStore, 'bind' | 'dispose'>
 
 const arrays = { f32: Float32Array, i32: Int32Array, bool: Uint8Array } as const
 
@@ -58,11 +61,11 @@ export class OnnxBackend implements Backend {
   readonly dtypes: ReadonlySet<DType> = new Set<DType>(['f32', 'i32', 'bool'])
   private readonly engine: Engine
   private readonly settings: BackendSettings
-  private readonly weights: WeightStore
+  private readonly weights: WeightBinder
   private count = 0
   private disposed = false
 
-  constructor(engine: Engine, settings: BackendSettings, weights: WeightStore) {
+  constructor(engine: Engine, settings: BackendSettings, weights: WeightBinder) {
     this.name = `onnx:${settings.provider}`
     this.engine = engine
     this.settings = settings
@@ -98,7 +101,7 @@ export class OnnxBackend implements Backend {
     const bound = await this.weights.bind(plan.graph, parameters)
     const names = modelNames(plan.graph)
     const model = convert(plan.graph, {
-      target: { cpuOnly: provider === 'cpu' },
+      target: { cpuOnly: provider === 'cpu' || provider === 'wasm' },
       inputName: (name) => names.inputs[name]!,
       outputName: (name) => names.outputs[name]!,
       weight: bound.weight,

@@ -27,8 +27,9 @@ import { convert, nativeOps, type WeightBytes, type WeightUse, weightUses } from
 import { bytesOf } from './convert/emitter.ts'
 import type { Dimension } from './model.ts'
 import { IR_VERSION, OPSET } from './model.ts'
+import { parameterFor } from './weights/parameter.ts'
 import { type Bits, type QuantizedLayout, quantize, quantizedLayoutOf } from './weights/quantize.ts'
-import { isPackable, packedBytes, parameterFor } from './weights/store.ts'
+import { isPackable, packedBytes } from './weights/store.ts'
 
 export interface ExportOptions {
   readonly graph: Graph

@@ -3,9 +3,9 @@
 import { availableParallelism } from 'node:os'
 import { ArgumentError, type Backend } from '@afterthought/core'
 import { OnnxBackend } from './backend.ts'
-import { createEngine } from './engine/engine.ts'
 import type { Engine, Provider } from './engine/protocol.ts'
 import { createRemoteEngine } from './engine/remote.ts'
+import { createEngine } from './engine/runtime.ts'
 import { chooseProvider, examineProvider, type ProviderReport } from './providers.ts'
 import { WeightStore } from './weights/store.ts'
 

@@ -11,20 +11,16 @@ import { ArgumentError, BackendError, DisposedError, formatSpec } from '@afterth
 import type { InferenceSession, Tensor } from 'onnxruntime-common'
 import { strideOf } from '../appends.ts'
 import { ModelBuilder } from '../model.ts'
-import { type Engine, ortTypes, type Program, type Provider, type RunRequest } from './protocol.ts'
-import { loadRuntime, type Runtime } from './runtime.ts'
+import { type Engine, type EngineProvider, ortTypes, type Program, type RunRequest } from './protocol.ts'
+import type { Runtime } from './runtime.ts'
 
 interface Loaded {
   readonly program: Program
   readonly session: InferenceSession
 }
 
-/** An engine in this thread. @throws BackendUnavailableError if ONNX Runtime is not there */
-export async function createEngine(): Promise<Engine> {
-  return new LocalEngine(await loadRuntime())
-}
-
-class LocalEngine implements Engine {
+/** An engine in this thread, over whichever build of ONNX Runtime it is given. */
+export class LocalEngine implements Engine {
   private readonly runtime: Runtime
   private readonly tensors = new Map<number, Tensor>()
   private readonly programs = new Map<number, Loaded>()
@@ -79,7 +75,7 @@ class LocalEngine implements Engine {
     })
   }
 
-  tryProvider(provider: Provider): Promise<string | undefined> {
+  tryProvider(provider: EngineProvider): Promise<string | undefined> {
     return this.inOrder(async () => {
       const copied = await this.copySession({ shape: [1], dtype: 'f32' }, provider)
       try {
@@ -178,7 +174,7 @@ class LocalEngine implements Engine {
   }
 
   /** A session that copies one tensor to the host. */
-  private copySession({ shape, dtype }: TensorSpec, provider: Provider): Promise<InferenceSession> {
+  private copySession({ shape, dtype }: TensorSpec, provider: EngineProvider): Promise<InferenceSession> {
     const model = new ModelBuilder()
     model.input('x', dtype, shape)
     model.node('Identity', ['x'], ['y'])

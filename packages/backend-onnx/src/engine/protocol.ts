@@ -12,6 +12,9 @@ import type { AppendedOutput } from '../appends.ts'
 /** What computes: ONNX Runtime's execution providers that this package uses. */
 export type Provider = 'cpu' | 'webgpu' | 'cuda'
 
+/** `wasm`: the CPU of a browser, through onnxruntime-web (see `web.ts`). */
+export type EngineProvider = Provider | 'wasm'
+
 /** A model and how to run it. */
 export interface Program {
   /** For messages. */
@@ -20,7 +23,7 @@ export interface Program {
   readonly model: Uint8Array
   /** Folder that the locations of external weights start from. */
   readonly weightsRoot: string
-  readonly provider: Provider
+  readonly provider: EngineProvider
   /** Threads within an operator. */
   readonly threads: number
   /** Whether weights are copied into the layout that the kernels like best. */

@@ -8,10 +8,17 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { BackendUnavailableError } from '@afterthought/core'
 import type * as common from 'onnxruntime-common'
+import { LocalEngine } from './engine.ts'
+import type { Engine } from './protocol.ts'
 
 export type Runtime = typeof common
 
 const PACKAGE = 'onnxruntime-node'
+
+/** An engine in this thread. @throws BackendUnavailableError if ONNX Runtime is not there */
+export async function createEngine(): Promise<Engine> {
+  return new LocalEngine(await loadRuntime())
+}
 
 /** @throws BackendUnavailableError if onnxruntime-node is missing or cannot be loaded here */
 export async function loadRuntime(): Promise<Runtime> {

@@ -1,8 +1,8 @@
 /** The thread that an engine works in: calls come as messages, and each is answered by one. */
 
 import { parentPort } from 'node:worker_threads'
-import { createEngine } from './engine.ts'
 import { type Call, packError, type Reply } from './protocol.ts'
+import { createEngine } from './runtime.ts'
 
 const port = parentPort!
 // Loaded once; if that fails, every call answers with the reason.

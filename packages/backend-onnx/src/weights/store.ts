@@ -6,20 +6,13 @@
  * brought into its form once and mapped from the cache; what is too small to be worth a file goes into the model itself.
  */
 
-import {
-  bytesPerElement,
-  formatSpec,
-  type Graph,
-  type Parameter,
-  ShapeError,
-  sizeOf,
-  type TensorSpec,
-} from '@afterthought/core'
+import { bytesPerElement, type Graph, type Parameter, sizeOf } from '@afterthought/core'
 import { type ConvertOptions, type WeightBytes, type WeightUse, weightUses } from '../convert/convert.ts'
 import { bytesOf } from '../convert/emitter.ts'
 import type { ExternalData } from '../model.ts'
 import { WeightCache } from './cache.ts'
 import { CHECK_FIRST, FiniteCheck, type MappedParameter } from './finite.ts'
+import { parameterFor } from './parameter.ts'
 import { type Bits, type QuantizedLayout, quantize, quantizedLayoutOf } from './quantize.ts'
 
 /** Weights below this size are copied into each model. */
@@ -130,20 +123,4 @@ function isMapped(parameter: Parameter): parameter is MappedParameter {
 
 function keyOf(name: string, use: WeightUse): string {
   return use.kind === 'values' ? name : `${name}|${use.transposed}`
-}
-
-/** @throws ShapeError if `name` is missing or is not what `value` says */
-export function parameterFor(
-  parameters: ReadonlyMap<string, Parameter>,
-  name: string,
-  value: TensorSpec,
-  graph: string,
-): Parameter {
-  const parameter = parameters.get(name)
-  if (parameter && formatSpec(parameter) === formatSpec(value)) return parameter
-  throw new ShapeError(parameter ? 'the weight has another type' : 'the weight is missing', {
-    where: `${graph}: parameter '${name}'`,
-    expected: formatSpec(value),
-    actual: parameter ? formatSpec(parameter) : 'nothing',
-  })
 }
