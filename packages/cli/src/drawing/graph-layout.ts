@@ -6,6 +6,9 @@
 import type { EncodedQuestion } from '@afterthought/core/data'
 import type { GraphView } from '../thinking.ts'
 
+/** What a drawing takes of a question: plain data. */
+export type DrawnQuestion = Omit<EncodedQuestion, 'answerText'>
+
 export interface PlacedNode {
   readonly id: number
   readonly name: string
@@ -34,7 +37,7 @@ const MARGIN = { x: 32, y: 26 }
 const UNREACHED = { perRow: 6, row: 38, heading: 24 }
 const CHARACTER = 6
 
-export function layoutGraph(question: EncodedQuestion, view: GraphView, width: number): GraphLayout {
+export function layoutGraph(question: DrawnQuestion, view: GraphView, width: number): GraphLayout {
   const { symbols, edges, optionIds, personId, person } = question
   const layers = orderedLayers(question, view.hops)
   const tallest = Math.max(...layers.map((layer) => layer.length))
@@ -77,12 +80,12 @@ export function layoutGraph(question: EncodedQuestion, view: GraphView, width: n
 }
 
 /** A fact may be told twice. */
-function distinct(edges: EncodedQuestion['edges']): EncodedQuestion['edges'] {
+function distinct(edges: DrawnQuestion['edges']): DrawnQuestion['edges'] {
   return [...new Map(edges.map((edge) => [edge.join(), edge])).values()]
 }
 
 /** Ids by number of facts from the person, each column in an order with few crossings. */
-function orderedLayers({ symbols, edges }: EncodedQuestion, hops: readonly number[]): number[][] {
+function orderedLayers({ symbols, edges }: DrawnQuestion, hops: readonly number[]): number[][] {
   const layers: number[][] = Array.from({ length: Math.max(...hops) + 1 }, () => [])
   symbols.forEach((_, id) => layers[hops[id]!]?.push(id))
   const neighbours = symbols.map((_, id) =>

@@ -26,7 +26,7 @@ export function heatMapSvg(grid: Grid): string {
   return svgFile(heatMap(grid))
 }
 
-function heatMap(grid: Grid): Drawing {
+export function heatMap(grid: Grid): Drawing {
   const { alphas, steps, values, n, title } = grid
   const inner = { width: steps.length * CELL.width, height: alphas.length * CELL.height }
   const width = Math.max(MARGIN.left + inner.width + MARGIN.right, 320)

@@ -76,14 +76,19 @@ export const palettes: { readonly light: Palette; readonly dark: Palette } = { l
 
 export const fontFamily = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif'
 
-export const stylesheet: string = [
-  `.afterthought{max-width:100%;height:auto}`,
-  `.afterthought text{font:13px ${fontFamily};font-variant-numeric:tabular-nums}`,
-  `.afterthought text.small{font-size:11px}`,
-  `.afterthought text.strong{font-weight:600}`,
-  `.afterthought .node.outline{fill:none}`,
-  // Names stay legible across edges and glow.
-  `.afterthought text.name{font-size:10.5px;paint-order:stroke;stroke-width:3px;stroke-linejoin:round}`,
-  rules(light),
-  `@media (prefers-color-scheme:dark){${rules(dark)}}`,
-].join('')
+/** @param dark what the rules for dark grounds stand in: a media query, or the selector of a page with a switch of its own */
+export function stylesheetFor(dark: string): string {
+  return [
+    `.afterthought{max-width:100%;height:auto}`,
+    `.afterthought text{font:13px ${fontFamily};font-variant-numeric:tabular-nums}`,
+    `.afterthought text.small{font-size:11px}`,
+    `.afterthought text.strong{font-weight:600}`,
+    `.afterthought .node.outline{fill:none}`,
+    // Names stay legible across edges and glow.
+    `.afterthought text.name{font-size:10.5px;paint-order:stroke;stroke-width:3px;stroke-linejoin:round}`,
+    rules(palettes.light),
+    `${dark}{${rules(palettes.dark)}}`,
+  ].join('')
+}
+
+export const stylesheet: string = stylesheetFor('@media (prefers-color-scheme:dark)')
