@@ -7,7 +7,7 @@ const config: ViteUserConfig = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['packages/*/{src,testing}/**/*.test.ts'],
+    include: ['packages/*/{src,testing}/**/*.test.ts', 'apps/docs/playground/**/*.test.ts'],
     // Worker threads and child processes of the tests start from TypeScript sources too.
     execArgv: ['--import', 'tsx', '--conditions=@afterthought/source'],
     // A shared machine with two cores is slow at times; a hang still ends.

@@ -1,0 +1,69 @@
+/**
+ * Measures what the pages report, with the command line, and keeps it in recorded/: minutes of work, done when a model or
+ * a method changes, not at every build.
+ *
+ *     npm run record --workspace @afterthought/docs -- [FOLDER with prosqa_test.json and prosqa_paired_realgraphs.json] [NAME …]
+ *
+ * The published files are other people's and not in the repository; without a folder their records stay as they are.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const recorded = fileURLToPath(new URL('../recorded/', import.meta.url))
+const [folder, ...wanted] = process.argv.slice(2)
+const data = folder && resolve(folder)
+
+/** Recorded with the numbers, so that a later model is not given an earlier one's. */
+const weights = join(root, 'packages/cli/models/prosqa/main/model.safetensors')
+
+/** Strengths are those of the pages' examples, not the best of anything. */
+const strengths = ['--alpha', '0.3', '--step', '0.25']
+const slotControls = 'no-thoughts,zero,noise,pause,first,other-question,permute,alpha-1,latents-3,latents-4,latents-8'
+const searchControls = 'opposite-sign,random-direction,swapped-references'
+
+/** What stands in the slots, and the refinements: controls go with the last of the settings. */
+function evaluations(name: string, file: string): Record<string, readonly string[]> {
+  return {
+    [name]: ['eval', file, '--settings', 'plain', '--controls', slotControls],
+    [`${name}-refined`]: [
+      ...['eval', file, '--settings', 'plain', 'residual', 'both', 'contrastive'],
+      ...[...strengths, '--controls', searchControls],
+    ],
+  }
+}
+
+const sweep = ['sweep', 'validation', '--alphas']
+const runs: Readonly<Record<string, readonly string[]>> = {
+  ...evaluations('sample', 'sample'),
+  grid: [...sweep, '0', '0.1', '0.3', '0.5', '1', '--steps', '0', '0.015625', '0.0625', '0.25', '1'],
+  latents: [...sweep, '0', '--steps', '0', '--latents', '0', '1', '2', '3', '4', '5', '6', '7', '8'],
+  ...(data && evaluations('test', join(data, 'prosqa_test.json'))),
+  ...(data && evaluations('paired', join(data, 'prosqa_paired_realgraphs.json'))),
+}
+
+for (const [name, command] of Object.entries(runs)) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  console.log(`${name}: afterthought ${command.join(' ')}`)
+  const output = execFileSync(join(root, 'node_modules/.bin/afterthought'), [...command, '--json'], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 2 ** 26,
+  })
+  const result = JSON.parse(output)
+  // The place of a file is nobody's business, and times belong to one machine.
+  const told = command.map((word) => (isAbsolute(word) ? word.split(/[\\/]/).at(-1) : word)).join(' ')
+  const model = createHash('sha256').update(readFileSync(weights)).digest('hex')
+  const kept = JSON.stringify({ command: `afterthought ${told}`, model, ...result }, withoutTimes, 1)
+  writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
+}
+
+function withoutTimes(key: string, value: unknown): unknown {
+  if (key === 'msPerQuestion') return undefined
+  return key === 'data' && typeof value === 'string' ? value.split(/[\\/]/).at(-1) : value
+}
