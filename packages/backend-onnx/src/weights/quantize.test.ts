@@ -2,7 +2,7 @@ import { F, type HostTensor, parameter, trace } from '@afterthought/core'
 import { parameterOf, RandomTensors, tensorOf } from '@afterthought/core/testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { OnnxBackend } from '../backend.ts'
-import { createEngine } from '../engine/engine.ts'
+import { createEngine } from '../engine/runtime.ts'
 import { type Bits, quantize, quantizedLayoutOf } from './quantize.ts'
 import { WeightStore } from './store.ts'
 
