@@ -43,7 +43,6 @@ const dark = highlight({
 export function createEditor(place: HTMLElement, text: string, isDark: boolean, onChange: () => void): CodeEditor {
   const theme = new Compartment()
   const themeOf = (darkNow: boolean): Extension => [EditorView.theme({}, { dark: darkNow }), darkNow ? dark : light]
-  place.replaceChildren()
   const view = new EditorView({
     parent: place,
     doc: text,
