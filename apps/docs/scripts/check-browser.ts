@@ -26,7 +26,7 @@ const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 const MOST_PAINT = 3000
 /** Between backends; the numbers are 32-bit floats. */
 const TOLERANCE = 1e-3
-const PATIENCE = 240_000
+const PATIENCE = 120_000
 
 let failed = 0
 function check(what: string, holds: boolean, seen: unknown = ''): void {
