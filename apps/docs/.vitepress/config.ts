@@ -10,10 +10,10 @@ import { transformerTwoslash } from '@shikijs/vitepress-twoslash'
 import { ModuleKind, ModuleResolutionKind, ScriptTarget } from 'typescript'
 import { type DefaultTheme, defineConfig } from 'vitepress'
 import { stylesheetFor } from '../../../packages/cli/src/drawing/theme.ts'
+import { modelFiles } from './model-files.ts'
 import { pictures } from './pictures.ts'
 import { quotations } from './quotations.ts'
 import { tables } from './tables.ts'
-import { modelFiles } from './model-files.ts'
 
 const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 

@@ -14,7 +14,7 @@ export function pictures(md: MarkdownRenderer): void {
     state.src = state.src.replace(line, (_, name: string, caption?: string) => {
       const svg = readFileSync(fileURLToPath(new URL(`./pictures/${name}.svg`, import.meta.url)), 'utf8').trim()
       const text = caption === undefined ? '' : `<figcaption>${md.renderInline(caption)}</figcaption>`
-      return `<figure class="picture"><div class="scroll" v-pre>${svg}</div>${text}</figure>\n`
+      return `<figure class="picture"><div class="scroll" tabindex="0" v-pre>${svg}</div>${text}</figure>\n`
     })
   })
 }

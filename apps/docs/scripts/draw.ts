@@ -110,6 +110,7 @@ write(
   'thoughts',
   arranged([panels(blended, blended.before, [1, 2]), panels(blended, blended.before, [3, 4])], 'Four thoughts'),
 )
+for (const t of [1, 2, 3, 4]) write(`hero-${t}`, panelDrawing(blended.question, blended.before.thoughts[t - 1]!, 480))
 write('first-thought', panelDrawing(blended.question, blended.before.thoughts[0]!, 520))
 write(
   'blend',
