@@ -28,7 +28,7 @@ function quote(path: string, name: string): string {
   if (!found) throw new Error(`${path} has no declaration named ${name}`)
   const indentation = ' '.repeat(source.getLineAndCharacterOfPosition(found.getStart()).character)
   const code = dedent(indentation + found.getFullText().trim(), indentation)
-  return `\`\`\`ts [${path.replace('packages/', '')}]\n${code}\n\`\`\``
+  return `<p class="source">${path}</p>\n\n\`\`\`ts\n${code}\n\`\`\``
 }
 
 /** `name`, or `Class.member`. */
