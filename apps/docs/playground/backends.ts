@@ -3,7 +3,7 @@
  * further backend is a line here.
  */
 
-import { type Backend, reference } from '@afterthought/core'
+import { type Backend, reference, responsive } from '@afterthought/core'
 import type { BackendChoice } from './state.ts'
 
 type Name = Exclude<BackendChoice, 'auto'>
@@ -23,7 +23,7 @@ const openers: Readonly<Record<Name, () => Promise<Backend>>> = {
     ort.env.logLevel = 'fatal'
     return onnxWeb(ort)
   },
-  reference: async () => responsive(reference()),
+  reference: async () => responsive(reference(), () => new Promise((resolve) => setTimeout(resolve))),
 }
 
 export interface OpenedBackend {
@@ -44,21 +44,4 @@ export async function openBackend(choice: BackendChoice): Promise<OpenedBackend>
     }
   }
   throw new Error(passed.join('; '))
-}
-
-/** The interpreter never returns to the event loop by itself; between two programs a newer question gets its turn. */
-function responsive(backend: Backend): Backend {
-  return {
-    ...backend,
-    async compile(graph, parameters) {
-      const executable = await backend.compile(graph, parameters)
-      return {
-        dispose: () => executable.dispose(),
-        async run(inputs) {
-          await new Promise((resolve) => setTimeout(resolve))
-          return executable.run(inputs)
-        },
-      }
-    },
-  }
 }

@@ -4,7 +4,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
-import { type Backend, BackendUnavailableError, reference } from '@afterthought/core'
+import { type Backend, BackendUnavailableError, reference, responsive } from '@afterthought/core'
 import type { Values } from './arguments.ts'
 import type { backendOptions } from './options.ts'
 import { UsageError } from './usage-error.ts'
@@ -34,7 +34,7 @@ export async function openBackend(values: BackendValues, tell: (line: string) =>
 
 function openReference({ dtype }: BackendValues): Backend {
   if (dtype !== undefined && dtype !== 'f32') throw noSuchDtype('reference', dtype, 'f32')
-  return responsive(reference())
+  return responsive(reference(), setImmediate)
 }
 
 async function openOnnx(
@@ -74,23 +74,6 @@ function webgpuNotBuilt(): BackendUnavailableError {
     where: '--backend webgpu',
     hint: 'onnx:webgpu computes on a GPU through ONNX Runtime',
   })
-}
-
-/** The interpreter never returns to the event loop by itself; between two programs Ctrl-C and the progress get a turn. */
-function responsive(backend: Backend): Backend {
-  return {
-    ...backend,
-    async compile(graph, parameters) {
-      const executable = await backend.compile(graph, parameters)
-      return {
-        dispose: () => executable.dispose(),
-        async run(inputs) {
-          await setImmediate()
-          return executable.run(inputs)
-        },
-      }
-    },
-  }
 }
 
 /** What `doctor` says of a backend. */

@@ -27,6 +27,8 @@ export interface ThoughtProcess {
   readonly answer: string
   readonly settings: Settings & { readonly model: string; readonly backend: string; readonly seed: number }
   readonly prompt: TaskPrompt
+  /** Of a ProsQA question. */
+  readonly view?: GraphView
   readonly row: RolloutRow
   readonly thoughts: readonly ThoughtRecord[]
   /** Milliseconds of the rollout. */
@@ -61,6 +63,7 @@ export async function think(
     answer: prompt.answer(row.tokens),
     settings: { model: main.id, backend: main.backend.name, ...settings, seed },
     prompt,
+    ...(prompt.graph && { view: viewGraph(prompt.graph, settings.latents) }),
     row,
     thoughts: await describeThoughts(main, prompt.promptIds, row, reading),
     runMs,
@@ -100,4 +103,17 @@ export interface GraphView {
 
 export function viewGraph(graph: EncodedQuestion, steps: number): GraphView {
   return { frontiers: frontiers(graph, steps), hops: hopDistances(graph) }
+}
+
+/** The thoughts as JSON shows them, each with the names it should hold; vectors only where asked for. */
+export function listThoughts(
+  { prompt, view, thoughts }: Pick<ThoughtProcess, 'prompt' | 'view' | 'thoughts'>,
+  vectors = false,
+): readonly unknown[] {
+  const names = (t: number): string[] => view!.frontiers[t]!.map((id) => prompt.graph!.symbols[id]!)
+  return thoughts.map(({ vector, ...thought }) => ({
+    ...thought,
+    ...(view && { frontier: names(thought.t) }),
+    ...(vectors && { vector }),
+  }))
 }

@@ -29,6 +29,7 @@ export {
 export { KvCache } from './models/kv-cache.ts'
 export { type ForwardOptions, type ForwardOutputs, LanguageModel, loadModel } from './models/language-model.ts'
 export { reference } from './reference/backend.ts'
+export { responsive } from './reference/responsive.ts'
 export type { Attributes, OpName } from './tensor/attributes.ts'
 export * as F from './tensor/functional.ts'
 export type { Constant, Graph, Named, Node, Output, Tensor } from './tensor/graph.ts'

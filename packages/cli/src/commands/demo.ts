@@ -42,8 +42,7 @@ export const command: Command = defineCommand({
 
       const [shown] = questions.records
       const process = await thinking.think(models, task, shown!.question, { latents }, { seed, signal })
-      const view = thinking.viewGraph(process.prompt.graph!, latents)
-      output.write(`${formatQuestion(process, shown!.steps, view.frontiers, output.colors)}\n\n`)
+      output.write(`${formatQuestion(process, shown!.steps, output.colors)}\n\n`)
 
       const residual = { residual: { alpha: 0.1 } }
       const search = { search: { step: 0.25 } }
@@ -74,12 +73,7 @@ export const command: Command = defineCommand({
   },
 })
 
-function formatQuestion(
-  process: ThoughtProcess,
-  steps: readonly string[],
-  frontiers: readonly (readonly number[])[],
-  colors: Colors,
-): string {
+function formatQuestion(process: ThoughtProcess, steps: readonly string[], colors: Colors): string {
   const { question, thoughts } = process
   const asked = question.slice(question.lastIndexOf('.') + 1).trim()
   return [
@@ -90,7 +84,7 @@ function formatQuestion(
     `The chain of facts that answers it: ${steps.join(' ')}`,
     '',
     `${colors.bold('What the model thought')}, without a word: ${thoughts.length} states, each fed back as the next input`,
-    formatProcess(process, frontiers, colors),
+    formatProcess(process, colors),
     '',
     colors.bold('Is that luck? Is it the thoughts? Does refinement help?'),
   ].join('\n')

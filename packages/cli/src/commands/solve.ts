@@ -25,7 +25,7 @@ export const command: Command = defineCommand({
   },
   async run({ values, operand, output, signal, readInput }) {
     const question = (operand === '-' ? await readInput() : operand!).trim()
-    const [{ defaultLatents, withSession }, { readSettings }, { think, viewGraph }, { taskOf }] = await Promise.all([
+    const [{ defaultLatents, withSession }, { readSettings }, { listThoughts, think }, { taskOf }] = await Promise.all([
       import('../models.ts'),
       import('../settings.ts'),
       import('../thinking.ts'),
@@ -36,22 +36,16 @@ export const command: Command = defineCommand({
       const { seed = 0, top } = values
       const options = { seed, signal, ...(top !== undefined && { top }) }
       const thinking = await think(models, taskOf(models.main), question, settings, options)
-      const { graph } = thinking.prompt
-      const view = graph && viewGraph(graph, settings.latents)
-      const names = (ids: readonly number[]): string[] => ids.map((id) => graph!.symbols[id]!)
       output.result(
         {
           question,
           answer: thinking.answer,
           answerIds: thinking.row.tokens,
           settings: thinking.settings,
-          thoughts: thinking.thoughts.map(({ vector: _, ...thought }) => ({
-            ...thought,
-            ...(view && { frontier: names(view.frontiers[thought.t]!) }),
-          })),
+          thoughts: listThoughts(thinking),
           ms: { load: loadMs, run: thinking.runMs },
         },
-        () => formatProcess(thinking, view?.frontiers, output.colors),
+        () => formatProcess(thinking, output.colors),
       )
     })
     return 0
@@ -60,10 +54,10 @@ export const command: Command = defineCommand({
 
 /** The thoughts as a table, and the answer under it. */
 export function formatProcess(
-  { thoughts, answer }: ThoughtProcess,
-  frontiers: readonly (readonly number[])[] | undefined,
+  { thoughts, answer, view }: Pick<ThoughtProcess, 'thoughts' | 'answer' | 'view'>,
   colors: Colors,
 ): string {
+  const frontiers = view?.frontiers
   const lines = thoughts.map(({ t, norm, displacement, moved, top }) => {
     const frontier = frontiers?.[t]
     const reading = top.map(({ id, token, probability }) => {

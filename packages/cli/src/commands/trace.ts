@@ -35,7 +35,7 @@ export const command: Command = defineCommand({
   },
   async run({ values, operand, output, signal, readInput }) {
     const question = (operand === '-' ? await readInput() : operand!).trim()
-    const [{ withSession }, { readSettings }, { think, viewGraph }, { taskOf }] = await Promise.all([
+    const [{ withSession }, { readSettings }, { listThoughts, think }, { taskOf }] = await Promise.all([
       import('../models.ts'),
       import('../settings.ts'),
       import('../thinking.ts'),
@@ -52,25 +52,18 @@ export const command: Command = defineCommand({
       if (html !== undefined || svg !== undefined) {
         await draw(await compared(models, task, thinking, settings, options), files)
       }
-      const { graph } = thinking.prompt
-      const view = graph && viewGraph(graph, settings.latents)
-      const names = (ids: readonly number[]): string[] => ids.map((id) => graph!.symbols[id]!)
-      const shown = thinking.thoughts.map((thought) => cut(thought, top))
+      const shown = { ...thinking, thoughts: thinking.thoughts.map((thought) => cut(thought, top)) }
       output.result(
         {
           question,
           answer: thinking.answer,
           answerIds: thinking.row.tokens,
           settings: thinking.settings,
-          thoughts: shown.map(({ vector, ...thought }) => ({
-            ...thought,
-            ...(view && { frontier: names(view.frontiers[thought.t]!) }),
-            ...(values.vectors && { vector }),
-          })),
+          thoughts: listThoughts(shown, values.vectors),
           ms: { load: loadMs, run: thinking.runMs },
           ...(Object.keys(files).length > 0 && { files }),
         },
-        () => formatProcess({ ...thinking, thoughts: shown }, view?.frontiers, output.colors),
+        () => formatProcess(shown, output.colors),
       )
       for (const file of Object.values(files)) output.note(`drawn: ${file}`)
     })
@@ -100,11 +93,8 @@ async function compared(
   settings: Settings,
   options: ThinkOptions,
 ): Promise<Trajectory> {
-  const [{ think, viewGraph }, { describeSettings }] = await Promise.all([
-    import('../thinking.ts'),
-    import('../settings.ts'),
-  ])
-  const { question, prompt } = thinking
+  const [{ think }, { describeSettings }] = await Promise.all([import('../thinking.ts'), import('../settings.ts')])
+  const { question, prompt, view } = thinking
   const name = describeSettings(settings)
   const run = { name, answer: thinking.answer, thoughts: thinking.thoughts }
   const plain =
@@ -115,9 +105,7 @@ async function compared(
     question,
     setting: `${thoughts}, model ${model} on ${backend}`,
     runs: plain ? [run, { name: 'plain', answer: plain.answer, thoughts: plain.thoughts }] : [run],
-    ...(prompt.graph && {
-      graph: { question: prompt.graph, view: viewGraph(prompt.graph, settings.latents) },
-    }),
+    ...(prompt.graph && view && { graph: { question: prompt.graph, view } }),
   }
 }
 

@@ -16,11 +16,12 @@ export class ExecutableCache {
     this.backend = backend
   }
 
-  get(key: string, trace: () => Graph, parameters: ReadonlyMap<string, Parameter>): Promise<Executable> {
+  /** `trace` and `parameters` are asked only if there is no such program yet: steps come here once per token. */
+  get(key: string, trace: () => Graph, parameters: () => ReadonlyMap<string, Parameter>): Promise<Executable> {
     const known = this.entries.get(key)
     if (known) return known
     const compiling: Promise<Executable> = Promise.resolve()
-      .then(() => this.backend.compile(trace(), parameters))
+      .then(() => this.backend.compile(trace(), parameters()))
       .catch((cause: unknown) => {
         if (this.entries.get(key) === compiling) this.entries.delete(key)
         throw cause

@@ -389,7 +389,7 @@ describe('ExecutableCache', () => {
       traced++
       return graph()
     }
-    const get = (key: string): Promise<Executable> => cache.get(key, traceOnce, new Map())
+    const get = (key: string): Promise<Executable> => cache.get(key, traceOnce, () => new Map())
     const [a, b] = await Promise.all([get('square'), get('square')])
     expect(b).toBe(a)
     expect(await get('square')).toBe(a)
@@ -400,13 +400,13 @@ describe('ExecutableCache', () => {
   it('forgets a failure, of compiling and of tracing', async () => {
     const { backend, compiled } = counting(1)
     const cache = new ExecutableCache(backend)
-    const both = [cache.get('square', graph, new Map()), cache.get('square', graph, new Map())]
+    const both = [cache.get('square', graph, () => new Map()), cache.get('square', graph, () => new Map())]
     expect((await Promise.allSettled(both)).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
     const broken = (): Graph => {
       throw new GraphError('broken')
     }
-    await expect(cache.get('square', broken, new Map())).rejects.toThrow('broken')
-    const executable = await cache.get('square', graph, new Map())
+    await expect(cache.get('square', broken, () => new Map())).rejects.toThrow('broken')
+    const executable = await cache.get('square', graph, () => new Map())
     const { y } = await executable.run({ x: backend.upload(tensorOf([...x.data], [3, 5])) })
     expect((await backend.download(y!))[0]).toBeCloseTo(x.data[0]! ** 2, 5)
     expect(compiled()).toBe(2)
@@ -415,10 +415,10 @@ describe('ExecutableCache', () => {
   it('disposes of what it compiled', async () => {
     const backend = reference()
     const cache = new ExecutableCache(backend)
-    const executable = await cache.get('square', graph, new Map())
+    const executable = await cache.get('square', graph, () => new Map())
     await cache.dispose()
     await expect(executable.run({ x: backend.upload(x) })).rejects.toThrow(DisposedError)
-    expect(await cache.get('square', graph, new Map())).not.toBe(executable)
+    expect(await cache.get('square', graph, () => new Map())).not.toBe(executable)
   })
 })
 

@@ -73,6 +73,11 @@ export interface ResolvedSearch {
   readonly refCommit: 'refined' | 'probe'
 }
 
+/** Whether the thought of a slot, counted from 1, is refined. */
+export function isRefined({ applyAt }: Refinement, slot: number): boolean {
+  return applyAt === 'every' || applyAt.includes(slot)
+}
+
 /**
  * @param width D of the model
  * @param batch rows of the batch (`batchMean` couples them)

@@ -16,6 +16,7 @@ import * as F from '../tensor/functional.ts'
 import type { Graph, Tensor } from '../tensor/graph.ts'
 import { trace } from '../tensor/trace.ts'
 import type { TensorSpec } from '../tensor/types.ts'
+import { isRefined } from './options.ts'
 import type { SlotInputs, Thought, ThoughtLoop } from './thought-loop.ts'
 import * as Loop from './thought-loop.ts'
 
@@ -84,7 +85,7 @@ function keyOf(plan: RolloutPlan): string {
 
 function compiled(models: ThoughtModels, roles: readonly Role[], key: string, graph: () => Graph): Promise<Executable> {
   const serials = roles.map((role) => models[role]!.serial)
-  return models.main.programs.get(`${serials}|${key}`, graph, weightsOf(models, roles))
+  return models.main.programs.get(`${serials}|${key}`, graph, () => weightsOf(models, roles))
 }
 
 /** Inputs of one slot, or of all with a slot axis, beside the models' own. */
@@ -231,8 +232,7 @@ interface StepGraph {
 export function stepProgram(models: ThoughtModels, plan: RolloutPlan, step: StepGraph): Promise<Executable> {
   const roles = step.kind === 'token' ? (['main'] as const) : rolesOf(plan)
   // Slots differ only in being the first and in being refined.
-  const { applyAt } = plan.loop.refinement
-  const active = applyAt === 'every' || applyAt.includes(step.slot)
+  const active = isRefined(plan.loop.refinement, step.slot)
   const structure = keyOf({ ...plan, tokens: 0, latents: Math.min(plan.latents, 1) })
   const key = [step.kind, step.slot === 1, active, JSON.stringify(capacitiesOf(plan)), structure].join('|')
   return compiled(models, roles, key, () => traceStep(models, plan, step, roles))

@@ -8,7 +8,7 @@
 
 import { gradient } from '../autodiff/gradient.ts'
 import type { TracedDecoder } from '../models/traced.ts'
-import { asRow, lastRow } from '../models/traced.ts'
+import { asRow } from '../models/traced.ts'
 import type { Operand } from '../tensor/functional.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
@@ -128,8 +128,8 @@ function probe(thought: Tensor, pending: Tensor | undefined, references: Referen
   const prefix = pending && !keepsProbe ? [asRow(pending)] : []
   const rows = F.concat([...prefix, asRow(thought)], 1) // [B, 1 or 2, D]
   const look = (model: TracedDecoder): { state: Tensor; next: TracedDecoder; before: TracedDecoder } => {
-    const { lastHidden, next } = model.step(rows, keepsProbe ? 1 : prefix.length)
-    return { state: lastRow(lastHidden), next, before: keepsProbe ? model : next }
+    const { state, next } = model.read(rows, keepsProbe ? 1 : prefix.length)
+    return { state, next, before: keepsProbe ? model : next }
   }
   const [good, bad] = [look(references.good), look(references.bad)]
   const states = { goodState: good.state, badState: bad.state }
@@ -144,13 +144,8 @@ function probe(thought: Tensor, pending: Tensor | undefined, references: Referen
 function keepStep(pending: Tensor | undefined, references: References): Probed {
   let current = references
   if (pending) {
-    const [good, bad] = [references.good.step(asRow(pending)), references.bad.step(asRow(pending))]
-    current = {
-      good: good.next,
-      bad: bad.next,
-      goodState: lastRow(good.lastHidden),
-      badState: lastRow(bad.lastHidden),
-    }
+    const [good, bad] = [references.good.read(asRow(pending)), references.bad.read(asRow(pending))]
+    current = { good: good.next, bad: bad.next, goodState: good.state, badState: bad.state }
   }
   const reading = { good: current.goodState, bad: current.badState }
   return { reading, references: current, uncommitted: current }

@@ -12,7 +12,7 @@ import { asRow, lastRow, type TracedDecoder } from '../models/traced.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant } from '../tensor/trace.ts'
-import type { Refinement } from './options.ts'
+import { isRefined, type Refinement } from './options.ts'
 import { type Coefficients, type Reading, type References, refine } from './refine.ts'
 
 /** What stands in the slots: the model's own thoughts, or a control in their place. */
@@ -70,9 +70,8 @@ function readReferences(
   embeds: Tensor,
 ): References | undefined {
   if (!search || !good || !bad) return undefined
-  const read = (model: TracedDecoder): { next: TracedDecoder; state: Tensor } => {
-    return model.read(search.refEmbeddings === 'main' ? embeds : ownEmbeddings(model, main, ids, embeds))
-  }
+  const read = (model: TracedDecoder): { next: TracedDecoder; state: Tensor } =>
+    model.read(search.refEmbeddings === 'main' ? embeds : ownEmbeddings(model, main, ids, embeds))
   const [strong, weak] = [read(good), read(bad)]
   return { good: strong.next, bad: weak.next, goodState: strong.state, badState: weak.state }
 }
@@ -99,8 +98,7 @@ export function think(state: LoopState, loop: ThoughtLoop, slot: number, inputs:
   if (loop.source !== 'own') {
     return { thought: replacement(state, loop, first, inputs), references: state.references, reading: undefined }
   }
-  const { applyAt } = loop.refinement
-  const active = applyAt === 'every' || applyAt.includes(slot)
+  const active = isRefined(loop.refinement, slot)
   return refine(state.candidate, state.previous, state.references, loop.refinement, inputs, { first, active })
 }
 
@@ -136,8 +134,8 @@ function pauseVector(main: TracedDecoder, pauseId: number | undefined): Tensor {
 
 /** Feeds `thought` and lets the model propose the next one. */
 export function takeStep(state: LoopState, { thought, references }: Thought): LoopState {
-  const { lastHidden, next } = state.main.step(asRow(thought))
-  return { main: next, candidate: lastRow(lastHidden), previous: thought, references }
+  const { state: candidate, next } = state.main.read(asRow(thought))
+  return { main: next, candidate, previous: thought, references }
 }
 
 export interface Answer {
@@ -154,8 +152,8 @@ export function beginAnswer(state: LoopState, loop: ThoughtLoop, last: Thought |
   if (!last) return { main: state.main, logits: state.main.logits(state.candidate) }
   const row = asRow(last.thought)
   const rows = loop.endIds.length === 0 ? row : F.concat([row, tokenRows(state.main, loop.endIds, row.shape[0]!)], 1)
-  const { lastHidden, next } = state.main.step(rows)
-  return { main: next, logits: next.logits(lastRow(lastHidden)) }
+  const { state: final, next } = state.main.read(rows)
+  return { main: next, logits: next.logits(final) }
 }
 
 /** The same tokens in every row: [B, E, D]. */
@@ -166,6 +164,6 @@ function tokenRows(main: TracedDecoder, ids: readonly number[], batch: number): 
 
 /** Feeds `token` ([B] i32) and unembeds. */
 export function nextLogits(main: TracedDecoder, token: Tensor): Answer {
-  const { lastHidden, next } = main.step(main.embed(F.reshape(token, [token.shape[0]!, 1])))
-  return { main: next, logits: next.logits(lastRow(lastHidden)) }
+  const { state, next } = main.read(main.embed(F.reshape(token, [token.shape[0]!, 1])))
+  return { main: next, logits: next.logits(state) }
 }

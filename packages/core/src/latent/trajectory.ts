@@ -4,10 +4,9 @@
  */
 
 import type { LanguageModel } from '../models/language-model.ts'
-import { TracedDecoder } from '../models/traced.ts'
-import { growingCache } from '../nn/cache.ts'
+import { withoutCache } from '../models/traced.ts'
 import * as F from '../tensor/functional.ts'
-import { constant, trace } from '../tensor/trace.ts'
+import { trace } from '../tensor/trace.ts'
 import type { RolloutRow } from './rollout.ts'
 
 /** A token that a state points at. */
@@ -64,11 +63,9 @@ export async function describeThoughts(
 ): Promise<ThoughtRecord[]> {
   const { thoughts, candidates, good, bad } = row
   if (thoughts.length === 0) return []
-  const [readings, goodReadings, badReadings] = [
-    await readStates(model, thoughts, options),
-    good && (await readStates(model, good, options)),
-    bad && (await readStates(model, bad, options)),
-  ]
+  const readings = await readStates(model, thoughts, options)
+  const goodReadings = good && (await readStates(model, good, options))
+  const badReadings = bad && (await readStates(model, bad, options))
   let before = await embeddingOf(model, prompt.at(-1)!)
   return thoughts.map((vector, i): ThoughtRecord => {
     const displacement = distance(vector, before)
@@ -99,15 +96,14 @@ export async function readStates(
     `read|${hidden.shape}|${count}`,
     () =>
       trace('read', { hidden }, (inputs) => {
-        const start = constant(0, [1], 'i32')
-        const logits = new TracedDecoder('main', config, growingCache(start)).logits(inputs.hidden!)
+        const logits = withoutCache('main', config).logits(inputs.hidden!)
         const logProbabilities = F.logSoftmax(logits)
         const [values, ids] = F.topK(logits, count)
         const [best] = F.topK(logProbabilities, count)
         const entropy = F.neg(F.reduceSum(F.mul(F.exp(logProbabilities), logProbabilities), [1]))
         return { outputs: { values, ids, probabilities: F.exp(best), entropy } }
       }),
-    model.weights('main'),
+    () => model.weights('main'),
   )
   const data = new Float32Array(states.length * config.width)
   states.forEach((state, i) => data.set(state, i * config.width))

@@ -112,7 +112,7 @@ export class KvCache {
     const copy = await this.model.programs.get(
       `copy|${this.batch}|${this.capacity}`,
       () => trace('copy', specs, (inputs) => ({ outputs: inputs })),
-      new Map(),
+      () => new Map(),
     )
     const copied = await copy.run(this.inputs('cache'))
     const buffers = new Map(Object.entries(copied).map(([name, buffer]) => [name.slice('cache.'.length), buffer]))

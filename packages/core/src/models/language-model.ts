@@ -13,12 +13,11 @@ import { loadConfig, type ModelFolder } from '../io/model-folder.ts'
 import { loadParameters } from '../io/parameters.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
 import { loadTokenizer } from '../io/tokenizer.ts'
-import { growingCache } from '../nn/cache.ts'
 import type { Tensor } from '../tensor/graph.ts'
-import { constant, trace } from '../tensor/trace.ts'
+import { trace } from '../tensor/trace.ts'
 import type { TensorSpec } from '../tensor/types.ts'
 import { cacheOutputs, cacheSpecs, KvCache, tracedCache } from './kv-cache.ts'
-import { lastRow, TracedDecoder } from './traced.ts'
+import { lastRow, TracedDecoder, withoutCache } from './traced.ts'
 
 export interface ForwardOptions {
   /** `none`: latent steps need no logits (the unembedding is a third of a GPT-2 step). Default `none`. */
@@ -117,9 +116,9 @@ export class LanguageModel {
       `embed|${ids.shape}`,
       () =>
         trace('embed', { ids }, (inputs) => ({
-          outputs: { embeds: this.traced().embed(inputs.ids!) },
+          outputs: { embeds: withoutCache('main', this.config).embed(inputs.ids!) },
         })),
-      this.weights('main'),
+      () => this.weights('main'),
     )
     return (await program.run({ ids })).embeds!
   }
@@ -140,7 +139,7 @@ export class LanguageModel {
     const program = await this.programs.get(
       key,
       () => this.traceForward(input, cache, empty, logits, hiddenStates),
-      this.weights('main'),
+      () => this.weights('main'),
     )
     const given = this.scalars(cache)
     const results = await program.run({ input, ...given, ...cache.inputs('main') })
@@ -161,9 +160,9 @@ export class LanguageModel {
       `logits|${hidden.shape}`,
       () =>
         trace('logits', { hidden }, (inputs) => ({
-          outputs: { logits: this.traced().logits(inputs.hidden!) },
+          outputs: { logits: withoutCache('main', this.config).logits(inputs.hidden!) },
         })),
-      this.weights('main'),
+      () => this.weights('main'),
     )
     return (await program.run({ hidden })).logits!
   }
@@ -183,11 +182,6 @@ export class LanguageModel {
       start: this.backend.upload({ shape: [cache.batch], dtype: 'i32', data: cache.starts }),
       length: this.backend.upload({ shape: [], dtype: 'i32', data: Int32Array.of(cache.length) }),
     }
-  }
-
-  /** For programs that touch no cache. */
-  private traced(): TracedDecoder {
-    return new TracedDecoder('main', this.config, growingCache(constant(0, [1], 'i32')))
   }
 
   private traceForward(

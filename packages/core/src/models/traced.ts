@@ -49,16 +49,18 @@ export class TracedDecoder<Cache extends TracedCache = TracedCache> {
     return { ...result, next: this.with(this.cache.append(result.fresh, count) as Cache) }
   }
 
-  /** As `step` over a prompt of which only the last state matters: `state` is [B, D]. */
-  read(embeds: Tensor): { readonly state: Tensor; readonly next: TracedDecoder<Cache> } {
+  /** As `step`, where only the last state matters: `state` is [B, D]. */
+  read(
+    embeds: Tensor,
+    count: number = embeds.shape[1]!,
+  ): { readonly state: Tensor; readonly next: TracedDecoder<Cache> } {
     const { lastHidden, fresh } = this.forward(embeds, 'last')
-    return { state: lastRow(lastHidden), next: this.with(this.cache.append(fresh, embeds.shape[1]!) as Cache) }
+    return { state: lastRow(lastHidden), next: this.with(this.cache.append(fresh, count) as Cache) }
   }
 
   /** Hidden state of a single vector [B, D] at position 0, without any context: [B, D]. */
   alone(vector: Tensor): Tensor {
-    const start = F.broadcastTo(constant(0, [], 'i32'), [vector.shape[0]!])
-    const fresh = new TracedDecoder(this.prefix, this.config, growingCache(start))
+    const fresh = withoutCache(this.prefix, this.config, vector.shape[0]!)
     return lastRow(fresh.forward(asRow(vector)).lastHidden)
   }
 
@@ -70,6 +72,11 @@ export class TracedDecoder<Cache extends TracedCache = TracedCache> {
   private with(cache: Cache): TracedDecoder<Cache> {
     return new TracedDecoder(this.prefix, this.config, cache)
   }
+}
+
+/** A decoder of `batch` rows with nothing behind it: for embedding, unembedding, and states without context. */
+export function withoutCache(prefix: string, config: DecoderConfig, batch = 1): TracedDecoder {
+  return new TracedDecoder(prefix, config, growingCache(F.broadcastTo(constant(0, [], 'i32'), [batch])))
 }
 
 /** [B, T, D] → [B, D]: the state at the last column. */
