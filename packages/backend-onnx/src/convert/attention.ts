@@ -21,12 +21,13 @@ function scores(emit: Emitter, q: string, k: string, scale: number): string {
 }
 
 export const attention: Rules = {
-  attention: (emit, [q, k, v, bias, pastK, pastV], { attributes: { scale }, inputs }) => {
+  attention: (emit, [q, k, v, bias, ...cache], { attributes: { scale }, inputs }) => {
     const [batch, heads, rows, width] = inputs[0]!.shape as [number, number, number, number]
     const groups = inputs[1]!.shape[1]!
     const shared = heads / groups
     const columns = inputs[3]!.shape[3]!
     const past = columns - rows
+    const [pastK, pastV] = past > 0 ? cache : [] // a cache of no slots joins nothing
     const folded = [batch, groups, shared * rows, width]
     const reshape = (x: string, shape: readonly number[]): string =>
       shared === 1 ? x : emit.op('Reshape', [x, emit.shape(shape)])
