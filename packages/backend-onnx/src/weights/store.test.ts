@@ -1,10 +1,16 @@
 import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { F, NumericError, type Parameter, parameter, ShapeError, trace } from '@afterthought/core'
-import { openFile } from '@afterthought/core/files'
-import { openSafetensors, writeSafetensors } from '@afterthought/core/io'
-import { parameterOf, tensorOf } from '@afterthought/core/testing'
+import { F, type HostArray, NumericError, type Parameter, parameter, ShapeError, trace } from '@afterthought/core'
+import { openFile, openFolder } from '@afterthought/core/files'
+import {
+  expectedParameters,
+  loadParameters,
+  openSafetensors,
+  parseConfig,
+  writeSafetensors,
+} from '@afterthought/core/io'
+import { parameterOf, RandomTensors, tensorOf } from '@afterthought/core/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { cacheFolder, WeightCache } from './cache.ts'
 import { FiniteCheck } from './finite.ts'
@@ -103,6 +109,24 @@ describe('finite check', () => {
     },
   )
 
+  it('names the tensor as its file does', async () => {
+    const config = { n_embd: 4, n_layer: 1, n_head: 1, n_positions: 8, vocab_size: 3, eos_token_id: 2 }
+    const json = { model_type: 'gpt2', activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, ...config }
+    const shapes = [...expectedParameters(parseConfig(json, 'config.json'))]
+    const tensors = new Map(shapes.map(([name, shape]) => [name, new RandomTensors(1).normal(shape)]))
+    tensors.set('ln_f.bias', tensorOf([0, 0, Number.NaN, 0]))
+    await writeFile(join(folder, 'config.json'), JSON.stringify(json))
+    await writeFile(join(folder, 'model.safetensors'), writeSafetensors(tensors))
+    const parameters = await loadParameters(await openFolder(folder), parseConfig(json, 'config.json'))
+
+    const prefixed = new Map([['main/w', parameters.get('ln_f.bias')!]])
+    const graph = trace('sum', {}, () => ({ outputs: { y: F.neg(parameter('main/w', [4])) } }))
+    const store = new WeightStore(undefined, new WeightCache(join(folder, 'cache')))
+    const binding = store.bind(graph, prefixed)
+    await expect(binding).rejects.toThrow(/model\.safetensors: tensor "ln_f\.bias": .* NaN at element 2/)
+    await expect(binding).rejects.toBeInstanceOf(NumericError)
+  })
+
   it('passes the largest finite values', async () => {
     const w = await saved([3.4028234663852886e38, -3.4028234663852886e38, 1e-45])
     const store = new WeightStore(undefined, new WeightCache(join(folder, 'cache')))
@@ -119,7 +143,8 @@ describe('finite check', () => {
     await utimes(first.path, mtime, mtime)
     await expect(new FiniteCheck(cache).check([first as never])).resolves.toBeUndefined()
     await utimes(first.path, 1, 1)
-    const changed = { ...first, identity: `${(await openFile(first.path)).identity}#w` }
+    const read = (): Promise<HostArray> => Promise.resolve(Float32Array.of(1, Number.NaN, 3))
+    const changed = { ...first, identity: `${(await openFile(first.path)).identity}#w`, read }
     await expect(new FiniteCheck(cache).check([changed as never])).rejects.toThrow(NumericError)
   })
 })
