@@ -8,11 +8,11 @@
 
 import { createHash } from 'node:crypto'
 import { constants, rmSync } from 'node:fs'
-import { access, mkdir, mkdtemp, rm, stat, utimes } from 'node:fs/promises'
+import { access, mkdtemp, rm, stat, utimes } from 'node:fs/promises'
 import { homedir, tmpdir } from 'node:os'
 import { isAbsolute, join, parse, relative, sep } from 'node:path'
 import { FileError } from '@afterthought/core'
-import { writeFileAtomically } from '@afterthought/core/files'
+import { makeFolder, writeFileAtomically } from '@afterthought/core/files'
 import { prune } from './prune.ts'
 
 /** Part of every file name: raise it when a form changes its layout. */
@@ -125,7 +125,7 @@ export class WeightCache {
   }
 
   private isUsable(): Promise<boolean> {
-    this.usable ??= mkdir(this.lasting, { recursive: true })
+    this.usable ??= makeFolder(this.lasting)
       .then(() => access(this.lasting, constants.W_OK))
       .then(
         () => true,
