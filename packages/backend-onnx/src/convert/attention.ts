@@ -21,7 +21,7 @@ function scores(emit: Emitter, q: string, k: string, scale: number): string {
 }
 
 export const attention: Rules = {
-  attention: (emit, [q, k, v, bias, pastK, pastV], { attributes: { scale }, inputs }) => {
+  attention: (emit, [q, k, v, bias, ...cache], { attributes: { scale }, inputs }) => {
     const [batch, heads, rows, width] = inputs[0]!.shape as [number, number, number, number]
     const groups = inputs[1]!.shape[1]!
     const shared = heads / groups
@@ -30,6 +30,7 @@ export const attention: Rules = {
     const folded = [batch, groups, shared * rows, width]
     const reshape = (x: string, shape: readonly number[]): string =>
       shared === 1 ? x : emit.op('Reshape', [x, emit.shape(shape)])
+    const [pastK, pastV] = inputs[1]!.shape[2]! < columns ? cache : [] // a cache of no slots joins nothing
 
     const queries = reshape(q!, folded) // [B, KV, G·T, hd]
     const fresh = scores(emit, queries, k!, scale)
