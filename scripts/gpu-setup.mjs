@@ -10,8 +10,7 @@
  */
 
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
@@ -50,7 +49,7 @@ function install() {
 function buildLayer() {
   const code = join(source, 'layer.c')
   if (existsSync(library) && statSync(library).mtimeMs > statSync(code).mtimeMs) return
-  mkdirSync(built, { recursive: true })
+  mkdirSync(built, { recursive: true, mode: 0o700 })
   copyFileSync(join(source, 'layer.json'), join(built, 'layer.json'))
   execFileSync('gcc', ['-O2', '-shared', '-fPIC', '-fvisibility=hidden', '-o', library, code], { stdio: 'inherit' })
 }
@@ -60,7 +59,7 @@ function buildLayer() {
  *
  * @param {boolean} mayInstall whether Debian packages may be installed
  */
-export function gpuEnvironment(mayInstall = process.env.CI === 'true') {
+export function gpuEnvironment(mayInstall) {
   if (process.platform !== 'linux' || process.env.VK_DRIVER_FILES) return {}
   if (mayInstall && (!isInstalled() || !existsSync(chromium))) install()
   if (!isInstalled()) return {}
@@ -71,13 +70,14 @@ export function gpuEnvironment(mayInstall = process.env.CI === 'true') {
     VK_ICD_FILENAMES: softwareDriver(),
     VK_LAYER_PATH: built,
     VK_INSTANCE_LAYERS: 'VK_LAYER_AFTERTHOUGHT_tests',
-    ...(!process.env.XDG_RUNTIME_DIR && { XDG_RUNTIME_DIR: mkdtempSync(join(tmpdir(), 'afterthought-xdg-')) }),
+    // Silences a harmless message of the loader.
+    ...(!process.env.XDG_RUNTIME_DIR && { XDG_RUNTIME_DIR: built }),
   }
 }
 
 /** vitest's global setup: its workers inherit the variables. */
 export function setup() {
-  Object.assign(process.env, gpuEnvironment())
+  Object.assign(process.env, gpuEnvironment(true))
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {

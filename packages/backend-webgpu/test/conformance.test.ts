@@ -1,9 +1,9 @@
 import { conformanceCases, testBackend } from '@afterthought/core/testing'
-import { expect, it, test } from 'vitest'
+import { describe, expect, it, test } from 'vitest'
 import { webgpu } from '../src/index.ts'
-import { describeOnGpu, kernelVariants } from './device.ts'
+import { kernelVariants } from './device.ts'
 
-describeOnGpu('webgpu', () => {
+describe('webgpu', () => {
   testBackend('webgpu', () => webgpu(), { test })
 
   // Cases that reach every kernel with variants, without those that are there for their size.

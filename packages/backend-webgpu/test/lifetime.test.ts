@@ -1,13 +1,13 @@
 import { F, trace } from '@afterthought/core'
 import { tensorOf } from '@afterthought/core/testing'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { requestDevice, webgpu, webgpuStatus } from '../src/index.ts'
-import { describeOnGpu } from './device.ts'
+import './device.ts'
 
 const x = tensorOf([1, 2, 3])
 const doubled = trace('doubled', { x }, (inputs) => ({ outputs: { y: F.mul(inputs.x!, 2) } }))
 
-describeOnGpu('a device', () => {
+describe('a device', () => {
   it('is described, and called software where it is', async () => {
     const status = await webgpuStatus()
     expect(status).toMatchObject({ available: true })
@@ -62,7 +62,7 @@ describeOnGpu('a device', () => {
   })
 })
 
-describeOnGpu('memory', () => {
+describe('memory', () => {
   it('stays flat over 10,000 steps with results disposed of', async () => {
     await using backend = await webgpu()
     const graph = trace(

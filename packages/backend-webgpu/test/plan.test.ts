@@ -10,7 +10,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { webgpu } from '../src/index.ts'
 import { broadcast, isContiguous, reshaped, sliced, transposed, type View, wholeView } from '../src/plan/views.ts'
-import { describeOnGpu } from './device.ts'
+import './device.ts'
 
 const slot = { id: 0, kind: 'input', size: 120, label: 'x' } as const
 
@@ -61,7 +61,7 @@ async function labelsOf(graph: Graph, weights: Parameters<typeof parametersOf>[0
   return executable.steps.map(({ kernel }) => kernel.label)
 }
 
-describeOnGpu('plans', () => {
+describe('plans', () => {
   it('write a cache in place, keys and values by one kernel, after the last reader', async () => {
     const spec = { shape: [1, 2, 8, 4], dtype: 'f32' } as const
     const fresh = { shape: [1, 2, 1, 4], dtype: 'f32' } as const

@@ -1,11 +1,11 @@
 import { F, trace } from '@afterthought/core'
 import { RandomTensors } from '@afterthought/core/testing'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { formatProfile, profile } from '../profile/index.ts'
 import { webgpu } from '../src/index.ts'
-import { describeOnGpu } from './device.ts'
+import './device.ts'
 
-describeOnGpu('profile', () => {
+describe('profile', () => {
   it('times every kernel against a measured roof, and leaves results as they are', async () => {
     await using backend = await webgpu()
     if (!backend.device.features.has('timestamp-query')) return

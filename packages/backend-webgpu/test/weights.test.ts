@@ -3,7 +3,7 @@ import { maxError, parametersOf, RandomTensors, tensorOf } from '@afterthought/c
 import { describe, expect, it } from 'vitest'
 import { encode, halfBits, halfValue } from '../src/device/encode.ts'
 import { type WeightFormat, webgpu } from '../src/index.ts'
-import { describeOnGpu, kernelVariants } from './device.ts'
+import { kernelVariants } from './device.ts'
 
 describe('half precision', () => {
   it('has the bits of IEEE 754, ties to even, at every border', () => {
@@ -108,7 +108,7 @@ function stored(name: string, tensor: HostTensor, format: WeightFormat): HostTen
   return { ...tensor, data: swap(decode(swap(data, rows, columns), format), columns, rows) }
 }
 
-describeOnGpu('weights in every format', () => {
+describe('weights in every format', () => {
   for (const [name, kernels] of Object.entries(kernelVariants)) {
     for (const dtype of ['f32', 'f16', 'int8', 'int4'] as const) {
       it(`${dtype}, kernels ${name}: what the stored numbers give, for 1, 5, 8 and 35 rows, whole and in slabs`, async () => {
