@@ -14,4 +14,5 @@ export {
 } from './device/adapter.ts'
 export type { DeviceBuffer } from './device/buffers.ts'
 export type { WebGpuExecutable } from './executable.ts'
+export type { Kernel } from './kernels/kernel.ts'
 export type { WeightFormat } from './plan/weights.ts'

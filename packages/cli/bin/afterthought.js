@@ -54,7 +54,7 @@ function startAgain() {
 
 /** WebGPU asked for by name on a machine without a GPU: a checkout has the software adapter of its tests. */
 async function provideAdapter() {
-  const asked = process.argv.slice(2).some((word) => /(^|=)webgpu$/.test(word))
+  const asked = process.argv.slice(2).some((word) => /^(.*=)?webgpu$|^--profile$/.test(word))
   if (!asked || ['/dev/dri', '/dev/nvidia0', '/dev/dxg'].some((device) => existsSync(device))) return
   const { gpuEnvironment } = await import(here('../../../scripts/gpu-setup.mjs').href)
   Object.assign(process.env, gpuEnvironment(false))

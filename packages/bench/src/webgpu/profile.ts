@@ -6,10 +6,11 @@
  * sum is more than a plain run takes; the proportions are what to read.
  */
 
+import type { Kernel, WebGpuExecutable } from '@afterthought/backend-webgpu'
 import { BackendUnavailableError, type Buffer } from '@afterthought/core'
-import { BYTES_PER_ELEMENT } from '../src/device/buffers.ts'
-import type { WebGpuExecutable } from '../src/executable.ts'
-import type { Kernel } from '../src/kernels/kernel.ts'
+
+/** Every element that is not a weight takes four. */
+const BYTES_PER_ELEMENT = 4
 
 export interface KernelTime {
   readonly label: string
