@@ -34,7 +34,7 @@ export const webgpuSuite: Suite = {
 }
 
 /** Runs that count, behind as many that warm up. */
-const RUNS = 20
+const runs = { full: 20, quick: 3 } as const
 
 /**
  * Of a whole trajectory as one submission: microseconds of `run` per dispatch, from the check of its inputs to the return
@@ -58,7 +58,7 @@ async function dispatchRow({ profile, seed, tell }: SuiteContext): Promise<Row> 
   const random = new Random(seed)
   const prompt = Array.from({ length: 20 }, () => random.integer(model.config.vocabSize))
   const work = { latents: 6, tokens: 8, stopIds: [], plan: 'trajectory' } as const
-  for (let run = 0; run < 2 * RUNS; run++) await rollout({ main: model }, [prompt], work)
+  for (let run = 0; run < 2 * runs[profile]; run++) await rollout({ main: model }, [prompt], work)
   const setting = `20+6+8 of ${layers} layers, ${dispatches} dispatches, ${backend.adapter.name}`
-  return { name: 'dispatch', ours: { ...spreadOf(costs.slice(-RUNS)), unit: 'µs' }, setting }
+  return { name: 'dispatch', ours: { ...spreadOf(costs.slice(-runs[profile])), unit: 'µs' }, setting }
 }
