@@ -14,7 +14,9 @@ const config: ViteUserConfig = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: ['packages/*/{src,testing}/**/*.test.ts', 'apps/docs/playground/**/*.test.ts'],
+    // A software adapter for the WebGPU tests, where there is no GPU.
+    globalSetup: ['scripts/gpu-setup.mjs'],
+    include: ['packages/*/{src,test,testing}/**/*.test.ts', 'apps/docs/playground/**/*.test.ts'],
     // Worker threads and child processes of the tests start from TypeScript sources too.
     execArgv: ['--import', 'tsx', '--conditions=@afterthought/source'],
     env: { XDG_CACHE_HOME: cache },

@@ -10,6 +10,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { gpuEnvironment } from './gpu-setup.mjs'
 import { root } from './sources.mjs'
 
 const site = join(root, 'apps', 'docs')
@@ -48,6 +49,8 @@ function perform(task) {
     console.log('not checked in a browser: Chromium is missing (apt-get install chromium, or CHROMIUM=/path/of/it)')
     return process.env.CI !== 'true'
   }
+  // Its programs find an adapter for WebGPU also where there is no GPU.
+  if (task === 'blocks') Object.assign(process.env, gpuEnvironment(true))
   return tasks[task].every(([command, ...args]) => start(command, [...args, ...operands], site))
 }
 

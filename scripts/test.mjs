@@ -1,8 +1,8 @@
 /**
  * Everything that must hold, in one command: `npm test`. Formatting and lint, types, line budgets, unit and conformance
- * tests, the build, the packed packages, the main job once from the build, and the site with every code block of its
- * pages, in a browser too. Ends with the line `N passed, N failed`, in which every single test and every other step counts
- * as one.
+ * tests, the build, the packed packages, the main job once from the build, the smoke test in every runtime, and the site
+ * with every code block of its pages, in a browser too. Ends with the line `N passed, N failed`, in which every single test
+ * and every other step counts as one.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -64,6 +64,7 @@ unitTests()
 step('build', ['build.mjs'])
 step('packed packages', ['pack-check.mjs'])
 step('main job', ['afterthought', 'demo'])
+step('runtimes', ['../runtime-tests/run.mjs'])
 step('site: build', ['docs.mjs', 'build'])
 step('site: types', ['docs.mjs', 'types'])
 step('site: links', ['docs.mjs', 'links'])

@@ -8,9 +8,14 @@ import type { BackendChoice } from './state.ts'
 
 type Name = Exclude<BackendChoice, 'auto'>
 
-const openers: Readonly<Record<Name, () => Promise<Backend>>> = {
-  webgpu: async () => {
-    throw new Error('this site is built without the WebGPU backend')
+/** `isAsked`: by name, not as the best there is. */
+const openers: Readonly<Record<Name, (isAsked: boolean) => Promise<Backend>>> = {
+  webgpu: async (isAsked) => {
+    const { webgpu } = await import('@afterthought/backend-webgpu')
+    const backend = await webgpu()
+    if (isAsked || !backend.adapter.software) return backend
+    await backend.dispose()
+    throw new Error('there is no GPU, only software on the CPU')
   },
   wasm: async () => {
     const [{ onnxWeb }, ort, { default: wasm }] = await Promise.all([
@@ -38,7 +43,7 @@ export async function openBackend(choice: BackendChoice): Promise<OpenedBackend>
   const passed: string[] = []
   for (const name of order) {
     try {
-      return { backend: await openers[name](), passed }
+      return { backend: await openers[name](name === choice), passed }
     } catch (error) {
       passed.push(`${name}: ${(error as Error).message}`)
     }

@@ -7,4 +7,4 @@
 export type { Provider } from './engine/protocol.ts'
 export { type ExportedValue, type ExportOptions, type ExportReport, exportOnnx } from './export.ts'
 export { type OnnxOptions, onnx, onnxProviders } from './onnx.ts'
-export type { ProviderReport } from './providers.ts'
+export { hasGpu, type ProviderReport } from './providers.ts'

@@ -95,7 +95,7 @@ function hasCudaLibrary(): boolean {
  * Whether the adapter that WebGPU takes can be a GPU. Adapters cannot be asked through ONNX Runtime, so on Linux the device
  * files tell, and the variables that point Vulkan to a software driver.
  */
-function hasGpu(): boolean {
+export function hasGpu(): boolean {
   if (process.platform !== 'linux') return true
   const { VK_DRIVER_FILES = '', VK_ICD_FILENAMES = '' } = process.env
   if (/swiftshader|lvp|lavapipe/i.test(VK_DRIVER_FILES + VK_ICD_FILENAMES)) return false

@@ -1,7 +1,18 @@
 /**
- * The place of the WebGPU backend, which is built under its own issue. Nothing is exported until it works: the
- * interface it will implement is `Backend` of `@afterthought/core`, its acceptance test `testBackend()` of
- * `@afterthought/core/testing`.
+ * Afterthought's own WebGPU kernels, for browsers, Deno, Node and Bun.
+ *
+ * Reading order: backend → plan/schedule → plan/plan → plan/operations → plan/allocate → executable → kernels/matmul.
  */
 
-export {}
+export { type WebGpuBackend, type WebGpuOptions, webgpu } from './backend.ts'
+export {
+  type AdapterDescription,
+  type DeviceRequest,
+  requestDevice,
+  type WebGpuStatus,
+  webgpuStatus,
+} from './device/adapter.ts'
+export type { DeviceBuffer } from './device/buffers.ts'
+export type { WebGpuExecutable } from './executable.ts'
+export type { Kernel } from './kernels/kernel.ts'
+export type { WeightFormat } from './plan/weights.ts'

@@ -83,8 +83,23 @@ test('decode: a given model, no peers', async () => {
   ])
 })
 
+test('webgpu: what a dispatch costs, and the block as jax-js computes it', async () => {
+  const { rows } = await runBench('webgpu', { profile: 'quick', threads: 1 })
+  expect(rows.map(({ name, ours }) => [name, ours.unit.slice(0, 2)])).toEqual([
+    ['dispatch', 'µs'],
+    ['block/jax-js', 'ms'],
+    ['prefill64/jax-js', 'ms'],
+  ])
+  expect(rows[0]!.ours.min).toBeGreaterThan(0)
+  expect(rows[0]!.setting).toMatch(/^20\+6\+8 of 2 layers, \d{3} dispatches, \S/)
+  for (const { name, agreement, ratio } of rows.slice(1)) {
+    expect(agreement!.thoughts, name).toBeLessThan(1e-5)
+    expect(ratio!.min, name).toBeGreaterThan(0)
+  }
+})
+
 test('unknown names are refused with the known ones', async () => {
-  await expect(runBench('nothing')).rejects.toThrow(/unknown suite; expected trajectory, decode, got nothing/)
+  await expect(runBench('nothing')).rejects.toThrow(/unknown suite; expected trajectory, decode, webgpu, got nothing/)
   await expect(runBench('decode', { peers: ['floor'] })).rejects.toThrow(/unknown peer; expected hf, got floor/)
 })
 

@@ -8,8 +8,9 @@ import type { Row } from './report.ts'
 import { decode } from './suites/decode.ts'
 import type { Suite } from './suites/suite.ts'
 import { trajectory } from './suites/trajectory.ts'
+import { webgpuSuite } from './suites/webgpu.ts'
 
-export const suites: Readonly<Record<string, Suite>> = { trajectory, decode }
+export const suites: Readonly<Record<string, Suite>> = { trajectory, decode, webgpu: webgpuSuite }
 
 export interface BenchOptions {
   /** Peers to compare with. Default: all that the suite has. */

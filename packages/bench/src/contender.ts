@@ -19,6 +19,8 @@ export interface Run {
   readonly decodeMs?: number
   /** Milliseconds of processor time outside this process. */
   readonly foreignCpuMs?: number
+  /** Milliseconds of processor time in this process, all threads together, where that is measured. */
+  readonly cpuMs?: number
   /** N token ids. */
   readonly tokens: readonly number[]
   /** T vectors [D], as fed. */
@@ -40,7 +42,7 @@ export interface Peer {
   /**
    * Loads a model.
    *
-   * @param folder of Hugging Face's layout
+   * @param folder of Hugging Face's layout, or the name of a piece of work that needs none
    */
   open(folder: string, threads: number): Promise<Contender>
 }

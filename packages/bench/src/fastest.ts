@@ -5,16 +5,22 @@ import type { Contender, Run, Workload } from './contender.ts'
 /** Runs per setting that decide, after a warm-up. */
 const TRIALS = 3
 
-/** Runs the first piece of work with all settings, and keeps the fastest one for good. */
-export function fastest(settings: readonly Contender[]): Contender {
-  return new Fastest(settings)
+/**
+ * Runs the first piece of work with all settings, and keeps the fastest one for good.
+ *
+ * @param cost of a run; default the time that passes
+ */
+export function fastest(settings: readonly Contender[], cost: (run: Run) => number = ({ ms }) => ms): Contender {
+  return new Fastest(settings, cost)
 }
 
 class Fastest implements Contender {
   private candidates: readonly Contender[]
+  private readonly cost: (run: Run) => number
 
-  constructor(settings: readonly Contender[]) {
+  constructor(settings: readonly Contender[], cost: (run: Run) => number) {
     this.candidates = settings
+    this.cost = cost
   }
 
   get versions(): Readonly<Record<string, string>> {
@@ -35,8 +41,8 @@ class Fastest implements Contender {
     for (const candidate of this.candidates) await candidate.run(workload)
     for (let trial = 0; trial < TRIALS; trial++) {
       for (const candidate of this.candidates) {
-        const { ms } = await candidate.run(workload)
-        best.set(candidate, Math.min(ms, best.get(candidate) ?? Number.POSITIVE_INFINITY))
+        const cost = this.cost(await candidate.run(workload))
+        best.set(candidate, Math.min(cost, best.get(candidate) ?? Number.POSITIVE_INFINITY))
       }
     }
     const [winner, ...others] = [...this.candidates].sort((a, b) => best.get(a)! - best.get(b)!)

@@ -8,8 +8,10 @@
  * milliseconds; starting from the sources takes a few hundred more than starting the build.
  */
 
+import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { register } from 'node:module'
+import { fileURLToPath } from 'node:url'
 
 const here = (path) => new URL(path, import.meta.url)
 const inRepository = existsSync(here('../../../turbo.json'))
@@ -25,12 +27,14 @@ function newestChange(folder) {
 }
 
 function buildIsCurrent() {
-  const folders = ['core/src/', 'core/testing/', 'backend-onnx/src/', 'bench/src/', 'cli/src/']
+  const folders = ['core/src/', 'core/testing/', 'backend-onnx/src/', 'backend-webgpu/src/', 'bench/src/', 'cli/src/']
   return folders.every((folder) => {
     const built = here(`../../${folder.split('/')[0]}/dist/index.js`)
     return existsSync(built) && statSync(built).mtimeMs >= newestChange(here(`../../${folder}`))
   })
 }
+
+const condition = '--conditions=@afterthought/source'
 
 /** What `node --import tsx --conditions=@afterthought/source` does, without a second process to pass signals to. */
 async function readSources() {
@@ -41,9 +45,28 @@ async function readSources() {
   typescript.register()
 }
 
+/** Bun and Deno read TypeScript by themselves, but hear of the condition only when they start. */
+function startAgain() {
+  const flags = process.versions.bun ? [condition] : ['run', '-A', '--quiet', condition]
+  const words = [...flags, fileURLToPath(here('../src/index.ts')), ...process.argv.slice(2)]
+  process.exitCode = spawnSync(process.execPath, words, { stdio: 'inherit' }).status ?? 1
+}
+
+/** WebGPU asked for by name on a machine without a GPU: a checkout has the software adapter of its tests. */
+async function provideAdapter() {
+  const asked = process.argv.slice(2).some((word) => /^(.*=)?webgpu$|^--profile$/.test(word))
+  if (!asked || ['/dev/dri', '/dev/nvidia0', '/dev/dxg'].some((device) => existsSync(device))) return
+  const { gpuEnvironment } = await import(here('../../../scripts/gpu-setup.mjs').href)
+  Object.assign(process.env, gpuEnvironment(false))
+}
+
+if (inRepository) await provideAdapter()
 if (inRepository && (process.env.AFTERTHOUGHT_SOURCE === '1' || !buildIsCurrent())) {
-  await readSources()
-  await import(here('../src/index.ts').href)
+  if (process.versions.bun || process.versions.deno) startAgain()
+  else {
+    await readSources()
+    await import(here('../src/index.ts').href)
+  }
 } else {
   await import(here('../dist/index.js').href)
 }

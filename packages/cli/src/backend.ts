@@ -4,6 +4,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises'
+import type { WebGpuBackend } from '@afterthought/backend-webgpu'
 import { type Backend, BackendUnavailableError, reference, responsive } from '@afterthought/core'
 import type { Values } from './arguments.ts'
 import type { backendOptions } from './options.ts'
@@ -19,17 +20,47 @@ export type BackendValues = Values<typeof backendOptions>
  */
 export async function openBackend(values: BackendValues, tell: (line: string) => void): Promise<Backend> {
   const { backend = 'auto' } = values
+  if (backend === 'auto') return openBest(values, tell)
   if (backend === 'reference') return openReference(values)
-  if (backend === 'webgpu') throw webgpuNotBuilt()
+  if (backend === 'webgpu') return openWebGpu(values, tell)
   if (backend === 'onnx') return openOnnx('auto', values, tell)
-  if (backend !== 'auto') return openOnnx(backend.slice('onnx:'.length) as 'cpu' | 'cuda' | 'webgpu', values, tell)
-  try {
-    return await openOnnx('auto', values, () => undefined)
-  } catch (error) {
-    if (!(error instanceof BackendUnavailableError)) throw error
-    tell(`computing with the reference backend, which is slow: ${error.message}`)
-    return openReference(values)
+  return openOnnx(backend.slice('onnx:'.length) as 'cpu' | 'cuda' | 'webgpu', values, tell)
+}
+
+/** CUDA, else a real GPU through our own kernels, else ONNX Runtime on the CPU, else the reference. */
+async function openBest(values: BackendValues, tell: (line: string) => void): Promise<Backend> {
+  const { hasGpu } = await import('@afterthought/backend-onnx')
+  const onGpu = [...(values.dtype === 'f16' ? [] : [() => openOnnx('cuda', values, ignore)]), () => openGpu(values)]
+  // Without a GPU nothing is gained by looking for an adapter, which takes time and may write to stderr.
+  const attempts = [...(hasGpu() ? onGpu : []), () => openOnnx('auto', values, ignore)]
+  let reason = ''
+  for (const attempt of attempts) {
+    try {
+      return await attempt()
+    } catch (error) {
+      if (!(error instanceof BackendUnavailableError)) throw error
+      reason = error.message
+    }
   }
+  tell(`computing with the reference backend, which is slow: ${reason}`)
+  return openReference(values)
+}
+
+const ignore = (): void => undefined
+
+/** @throws BackendUnavailableError also where the adapter is software: ONNX Runtime is several times faster there */
+async function openGpu(values: BackendValues): Promise<Backend> {
+  const backend = await openWebGpu(values, ignore)
+  if (!backend.adapter.software) return backend
+  await backend.dispose()
+  throw new BackendUnavailableError('no GPU, only software on the CPU', { where: 'webgpu' })
+}
+
+async function openWebGpu({ dtype }: BackendValues, tell: (line: string) => void): Promise<WebGpuBackend> {
+  const { webgpu } = await import('@afterthought/backend-webgpu')
+  const backend = await webgpu(dtype ? { dtype } : {})
+  if (backend.adapter.software) tell('webgpu: the adapter is software on the CPU; onnx:cpu is several times faster')
+  return backend
 }
 
 function openReference({ dtype }: BackendValues): Backend {
@@ -51,13 +82,6 @@ function noSuchDtype(backend: string, actual: string, expected: string): UsageEr
   return new UsageError(`the ${backend} backend does not store weights so`, { where: '--dtype', expected, actual })
 }
 
-function webgpuNotBuilt(): BackendUnavailableError {
-  return new BackendUnavailableError('the WebGPU backend is not built yet', {
-    where: '--backend webgpu',
-    hint: 'onnx:webgpu computes on a GPU through ONNX Runtime',
-  })
-}
-
 /** What `doctor` says of a backend. */
 export interface BackendReport {
   readonly name: string
@@ -65,6 +89,8 @@ export interface BackendReport {
   readonly device?: string
   /** A GPU that is really the CPU. */
   readonly software?: boolean
+  /** What the device has beyond WebGPU's core. */
+  readonly features?: readonly string[]
   /** Why it is not available. */
   readonly reason?: string
   /** What makes it available. */
@@ -73,11 +99,15 @@ export interface BackendReport {
 
 /** Tries every backend for real; `cpu` names the processor. */
 export async function examineBackends(cpu: string): Promise<BackendReport[]> {
-  return [
-    { name: 'reference', available: true, device: cpu },
-    ...(await examineOnnx(cpu)),
-    { name: 'webgpu', available: false, reason: 'not built yet' },
-  ]
+  return [{ name: 'reference', available: true, device: cpu }, ...(await examineOnnx(cpu)), await examineWebGpu()]
+}
+
+async function examineWebGpu(): Promise<BackendReport> {
+  const { webgpuStatus } = await import('@afterthought/backend-webgpu')
+  const status = await webgpuStatus()
+  if (!status.available) return { name: 'webgpu', available: false, reason: status.reason }
+  const { name: device, software, features } = status
+  return { name: 'webgpu', available: true, device, software, features }
 }
 
 async function examineOnnx(cpu: string): Promise<BackendReport[]> {

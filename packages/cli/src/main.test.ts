@@ -40,6 +40,7 @@ async function json<Document = Record<string, unknown>>(...words: string[]): Pro
 const number = expect.any(Number)
 
 interface Solved {
+  readonly answer: string
   readonly settings: { readonly refinement?: unknown }
   readonly thoughts: readonly {
     readonly t: number
@@ -77,6 +78,22 @@ describe('JSON', () => {
     expect([norm, displacement]).toEqual([number, number])
     expect(top).toHaveLength(3)
     expect(top[0]).toEqual({ id: 1, token: 'wumpus', logit: number, probability: number })
+  })
+
+  test('solve on WebGPU: the same thoughts, and software is called so', async () => {
+    const words = ['solve', QUESTION, '--latents', '2', '--alpha', '0.5', '--json']
+    const [ours, theirs] = [
+      await run([...words, '--backend', 'webgpu']),
+      await json<Solved>(...words.slice(0, -1), ...ON),
+    ]
+    expect(ours.status).toBe(0)
+    expect(ours.stderr).toMatch(/^(webgpu: the adapter is software .*)?$/m)
+    const { settings, answer, thoughts } = JSON.parse(ours.stdout)
+    expect([settings.backend, answer]).toEqual(['webgpu', theirs.answer])
+    theirs.thoughts.forEach(({ norm, moved }, t) => {
+      expect(thoughts[t].norm).toBeCloseTo(norm, 3)
+      expect(thoughts[t].moved).toBeCloseTo(moved, 3)
+    })
   })
 
   test('solve refined: the settings say how, and the thoughts moved', async () => {
@@ -290,7 +307,6 @@ describe('wrong use and failures', () => {
     [['solve', 'What?', ...ON], 1, 'ARGUMENT', /question/],
     [['solve', QUESTION, '--alpha', '2', ...ON], 1, 'ARGUMENT', /alpha: out of range/],
     [['solve', QUESTION, '--model', './nowhere'], 1, 'FILE', /no such folder/],
-    [['solve', QUESTION, '--backend', 'webgpu'], 1, 'BACKEND_UNAVAILABLE', /not built yet/],
     [['solve', QUESTION, '--dtype', 'int8', ...ON], 2, 'USAGE', /--dtype/],
     [['generate', ...ON], 2, 'USAGE', /nothing to start from/],
     [['generate', '--ids', '1', '--prompt', 'a', ...ON], 2, 'USAGE', /more than one prompt/],

@@ -15,22 +15,21 @@ export const command: Command = defineCommand({
     ['bench --list', 'suites and peers'],
     ['bench trajectory', ''],
     ['bench trajectory --peer hf --peer floor --threads 2', 'these peers only'],
+    ['bench --profile --model FOLDER --dtype int8', 'time, bytes, FLOP and share of the roofline, kernel by kernel'],
   ],
   operand: { name: 'SUITE', description: 'what to measure, see --list', required: false },
   options: {
     list: { type: 'flag', description: 'List suites and peers' },
     peer: { type: 'names', description: 'Measure against these peers only' },
-    profile: {
-      type: 'choice',
-      choices: ['full', 'quick'],
-      description: 'quick takes tiny shapes and few repetitions, to see that everything works; default full',
-    },
+    quick: { type: 'flag', description: 'Tiny shapes and few repetitions, to see that everything works' },
+    profile: { type: 'flag', description: 'Instead of a suite: the time of every WebGPU kernel of a model' },
+    dtype: { ...backendOptions.dtype, description: 'With --profile: how weights are stored; default f32' },
     model: { type: 'text', value: 'FOLDER', description: 'A model folder, for suites that take one' },
     threads: { ...backendOptions.threads, description: 'Threads of every contender; default 2' },
     seed: { type: 'integer', value: 'N', description: 'Of random weights and prompts; default 0' },
   },
   async run({ values, operand, output, signal }) {
-    const { peers, runBench, suites } = await import('@afterthought/bench')
+    const { formatProfile, peers, profileModel, runBench, suites } = await import('@afterthought/bench')
     if (values.list) {
       const listed = {
         suites: Object.entries(suites).map(([name, suite]) => ({
@@ -43,12 +42,23 @@ export const command: Command = defineCommand({
       output.result(listed, () => formatList(listed, output.colors))
       return 0
     }
-    const { peer, threads, seed, profile, model } = values
+    const { peer, threads, seed, quick, profile, dtype, model } = values
+    if (profile) {
+      const chosen = {
+        ...(model !== undefined && { model }),
+        ...(dtype && { dtype }),
+        ...(seed !== undefined && { seed }),
+      }
+      const profiled = await profileModel(chosen)
+      for (const program of profiled.programs) output.write(`${program.name}\n${formatProfile(program)}\n\n`)
+      output.jsonLine({ profile: profiled })
+      return 0
+    }
     const report = await runBench(requireKnown(operand, Object.keys(suites)), {
       ...(peer && { peers: peer }),
       ...(threads !== undefined && { threads }),
       ...(seed !== undefined && { seed }),
-      ...(profile && { profile }),
+      ...(quick && { profile: 'quick' }),
       ...(model !== undefined && { model }),
       signal,
       onProgress: (line) => output.note(line),

@@ -69,6 +69,7 @@ interface Report {
     available: boolean
     device?: string
     software?: boolean
+    features?: readonly string[]
     reason?: string
     hint?: string
   }[]
@@ -79,13 +80,10 @@ interface Report {
 
 function formatReport(report: Report, colors: Colors): string {
   const { machine, runtime } = report
-  const rows = report.backends.map(({ name, available, device, software, reason, hint }) => {
+  const rows = report.backends.map(({ name, available, device, software, features = [], reason, hint }) => {
     const mark = available ? colors.green('✓') : colors.red('✗')
-    const what = available
-      ? software
-        ? 'software on the CPU'
-        : (device ?? 'works')
-      : `${reason}${hint ? `. ${hint}` : ''}`
+    const found = [device ?? 'works', ...(software ? ['software on the CPU'] : []), ...features].join(', ')
+    const what = available ? found : `${reason}${hint ? `. ${hint}` : ''}`
     return [
       `${mark} ${name === report.chosen ? colors.bold(name) : name}`,
       name === report.chosen ? 'chosen' : '',

@@ -247,8 +247,12 @@ async function runTrajectory(batch: Batch): Promise<Rollout> {
   }
   for (const [name, tensor] of Object.entries(coefficientTensors(plan))) inputs[name] = backend.upload(tensor)
   const outputs = await program.run(inputs)
-  const host: Record<string, HostArray> = {}
-  for (const [name, buffer] of Object.entries(outputs)) host[name] = await backend.download(buffer)
+  // Asked for together: a device reads back once.
+  const read = async ([name, buffer]: [string, Buffer]): Promise<[string, HostArray]> => [
+    name,
+    await backend.download(buffer),
+  ]
+  const host: Record<string, HostArray> = Object.fromEntries(await Promise.all(Object.entries(outputs).map(read)))
   for (const buffer of [...Object.values(inputs), ...Object.values(outputs)]) buffer.dispose()
   throwIfAborted(options.signal)
   requireFinite(models.main.id, host.sound as Float32Array, host.thoughts as Float32Array | undefined)
@@ -484,8 +488,8 @@ class SteppedRun {
   /** Buffers [B, D] of the slots, read back: per row, one vector a slot. */
   private async vectors(buffers: readonly Buffer[], width: number): Promise<Float32Array[][]> {
     const { models, plan } = this.batch
-    const slots: Float32Array[] = []
-    for (const buffer of buffers) slots.push((await models.main.backend.download(buffer)) as Float32Array)
+    const read = (buffer: Buffer): Promise<HostArray> => models.main.backend.download(buffer)
+    const slots = (await Promise.all(buffers.map(read))) as Float32Array[]
     return Array.from({ length: plan.batch }, (_, b) => slots.map((data) => vectorsOf(data, b, 1, width)[0]!))
   }
 }
