@@ -84,7 +84,7 @@ test('decode: a given model, no peers', async () => {
 })
 
 test('unknown names are refused with the known ones', async () => {
-  await expect(runBench('nothing')).rejects.toThrow(/unknown suite; expected trajectory, decode, got nothing/)
+  await expect(runBench('nothing')).rejects.toThrow(/unknown suite; expected trajectory, decode, train, got nothing/)
   await expect(runBench('decode', { peers: ['floor'] })).rejects.toThrow(/unknown peer; expected hf, got floor/)
 })
 

@@ -7,9 +7,10 @@ import { peers } from './peers/index.ts'
 import type { Row } from './report.ts'
 import { decode } from './suites/decode.ts'
 import type { Suite } from './suites/suite.ts'
+import { train } from './suites/train.ts'
 import { trajectory } from './suites/trajectory.ts'
 
-export const suites: Readonly<Record<string, Suite>> = { trajectory, decode }
+export const suites: Readonly<Record<string, Suite>> = { trajectory, decode, train }
 
 export interface BenchOptions {
   /** Peers to compare with. Default: all that the suite has. */

@@ -1,0 +1,223 @@
+/** `afterthought train`: a recipe, run from nothing or taken up again, with everything it went through written down. */
+
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { AbortedError } from '@afterthought/core'
+import { parseProsqaItems } from '@afterthought/core/data'
+import { writeFileAtomically } from '@afterthought/core/files'
+import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/train'
+import { asset } from '../assets.ts'
+import { type Command, defineCommand } from '../command.ts'
+import { learningCurvesSvg } from '../drawing/learning-curves.ts'
+import { backendOptions } from '../options.ts'
+import type { Output } from '../output.ts'
+import { formatSeconds } from '../progress.ts'
+import { UsageError } from '../usage-error.ts'
+
+const STATE = 'state.safetensors'
+const LOG = 'log.jsonl'
+const CURVES = 'curves.svg'
+
+export const command: Command = defineCommand({
+  description:
+    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa), or a JSON file. The ' +
+    'folder gets a checkpoint, a log, learning curves and the model. A run that was stopped, in whatever way, goes on ' +
+    'with --resume from its last checkpoint, with the same result bit by bit on the same backend and threads.',
+  examples: [
+    ['train prosqa --out ./my-model', 'the embedded main model, from nothing'],
+    ['train --resume ./my-model', ''],
+    ['solve --model ./my-model/model "…"', 'with what was trained'],
+  ],
+  operand: { name: 'CONFIG', description: 'A recipe: a name or a JSON file', required: false },
+  options: {
+    out: { type: 'text', value: 'FOLDER', description: 'Where everything goes; default ./afterthought-NAME' },
+    resume: { type: 'text', value: 'FOLDER', description: 'Take up the run of this folder again' },
+    validation: { type: 'text', value: 'FILE', description: 'ProsQA items; default 60 that come with the package' },
+    seed: { type: 'integer', value: 'N', description: 'Instead of the seed of the recipe' },
+    steps: { type: 'integer', least: 1, value: 'N', description: 'Stop after step N, with a checkpoint' },
+    'checkpoint-every': { type: 'integer', least: 1, value: 'SECONDS', description: 'Default 60' },
+    'report-every': { type: 'integer', least: 1, value: 'STEPS', description: 'Steps per line of the log; default 20' },
+    ...backendOptions,
+  },
+  async run({ values, operand, output, signal }) {
+    const folder = values.resume ?? values.out ?? `./afterthought-${basename(operand ?? '', '.json')}`
+    if ((values.resume === undefined) === (operand === undefined)) {
+      throw new UsageError('one of the two', { where: 'train', expected: 'CONFIG or --resume FOLDER' })
+    }
+    const [{ openBackend }, { TrainingRun, puzzleOf }] = await Promise.all([
+      import('../backend.ts'),
+      import('@afterthought/train'),
+    ])
+    const file = values.validation ?? asset('data/prosqa-validation.json')
+    const puzzles = parseProsqaItems(JSON.parse(await readFile(file, 'utf8')), file).map(puzzleOf)
+    const recipe = operand === undefined ? undefined : await readRecipe(operand, values.seed)
+    const backend = await openBackend(values, (line) => output.note(line))
+    try {
+      const run = recipe
+        ? TrainingRun.start(recipe, backend)
+        : await TrainingRun.resume(await readFile(join(folder, STATE)), backend)
+      const session = new Session(run, folder, puzzles, output)
+      await session.open()
+      const reached = await session.train({
+        until: Math.min(values.steps ?? Number.POSITIVE_INFINITY, run.curriculum.steps),
+        checkpointSeconds: values['checkpoint-every'] ?? 60,
+        reportSteps: values['report-every'] ?? 20,
+        signal,
+      })
+      await run.dispose()
+      if (!reached) throw new AbortedError('stopped', { hint: `Go on with train --resume ${folder}` })
+      return 0
+    } finally {
+      await backend.dispose()
+    }
+  },
+})
+
+/** A recipe of the package by name, or a file; with another seed if asked for. */
+async function readRecipe(name: string, seed: number | undefined): Promise<unknown> {
+  const own = asset(`recipes/${name}.json`)
+  const path = /^[\w-]+$/.test(name) && existsSync(own) ? own : name
+  if (!existsSync(path)) {
+    throw new UsageError('no such recipe', { where: 'train', actual: JSON.stringify(name), hint: 'Try train prosqa' })
+  }
+  const recipe = JSON.parse(await readFile(path, 'utf8')) as object
+  return seed === undefined ? recipe : { ...recipe, seed }
+}
+
+interface Pace {
+  readonly until: number
+  readonly checkpointSeconds: number
+  readonly reportSteps: number
+  readonly signal: AbortSignal
+}
+
+/** One line of the log: means over the steps since the last one. */
+type Line = Readonly<Record<string, number | string>>
+
+/** A run with its folder: what is written, shown and remembered. */
+class Session {
+  private readonly run: TrainingRun
+  private readonly folder: string
+  private readonly puzzles: readonly Puzzle[]
+  private readonly output: Output
+  private lines: Line[] = []
+
+  constructor(run: TrainingRun, folder: string, puzzles: readonly Puzzle[], output: Output) {
+    this.run = run
+    this.folder = folder
+    this.puzzles = puzzles
+    this.output = output
+  }
+
+  /** Reads what the log says of the steps before the checkpoint; later ones will come again. */
+  async open(): Promise<void> {
+    const path = join(this.folder, LOG)
+    if (this.run.steps === 0 || !existsSync(path)) return
+    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '')
+    this.lines = lines.map((line) => JSON.parse(line) as Line).filter(({ step }) => (step as number) <= this.run.steps)
+  }
+
+  /** @returns whether the last step was reached */
+  async train({ until, checkpointSeconds, reportSteps, signal }: Pace): Promise<boolean> {
+    const { run, output } = this
+    const progress = output.progress('step', run.curriculum.steps)
+    let saved = performance.now()
+    let since = performance.now()
+    let records: StepRecord[] = []
+    const begun = { at: performance.now(), step: run.steps }
+    while (run.steps < until && !signal.aborted) {
+      records.push(await run.step())
+      if (run.steps % reportSteps === 0 || run.steps === until) {
+        const seconds = (performance.now() - since) / 1000
+        const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
+        this.report(summary(records, seconds), perStep * (run.curriculum.steps - run.steps))
+        since = performance.now()
+        records = []
+      }
+      progress.advance(run.steps)
+      if (performance.now() - saved > checkpointSeconds * 1000) {
+        await this.save()
+        saved = performance.now()
+      }
+    }
+    progress.end()
+    await this.save()
+    if (run.steps < until) return false
+    const { accuracy, withoutThoughts } = this.lines.at(-1)! as Record<string, number>
+    const validation = { n: this.puzzles.length, accuracy: accuracy!, withoutThoughts: withoutThoughts! }
+    const model = join(this.folder, 'model')
+    const text = (): string =>
+      `${run.steps} steps; of ${validation.n} validation questions right: ${percent(validation.accuracy)}, ` +
+      `without thoughts ${percent(validation.withoutThoughts)}\nmodel in ${model}`
+    if (output.json) output.jsonLine({ done: true, steps: run.steps, checkpoint: this.folder, model, validation })
+    else output.result({}, text)
+    return true
+  }
+
+  private report(line: Line, secondsLeft: number): void {
+    this.lines.push(line)
+    const { step, loss, tokensPerSecond, task, thoughts } = line as Record<string, number>
+    if (this.output.json) this.output.jsonLine(line)
+    else {
+      const thinking = thoughts! > 0 ? `, ${thoughts} thoughts` : ''
+      const shares = ['mass', 'taskAccuracy']
+        .flatMap((name) => (name in line ? [` ${name} ${(line[name] as number).toFixed(3)}`] : []))
+        .join(',')
+      this.output.note(
+        `step ${step}/${this.run.curriculum.steps} ${task}${thinking}: loss ${loss!.toFixed(4)},${shares} ` +
+          `${Math.round(tokensPerSecond!)} tokens/s, ${formatSeconds(secondsLeft)} left`,
+      )
+    }
+  }
+
+  /** Checkpoint, model, log and curves. The log is written before the checkpoint that it must reach at least. */
+  private async save(): Promise<void> {
+    const { run, folder } = this
+    const accuracy = await run.accuracy(this.puzzles, run.recipe.latents)
+    const withoutThoughts = await run.accuracy(this.puzzles, 0)
+    const line: Line = { step: run.steps, accuracy, withoutThoughts, validated: this.puzzles.length }
+    this.lines.push(line)
+    if (this.output.json) this.output.jsonLine(line)
+    else this.output.note(`validation ${percent(accuracy)}, without thoughts ${percent(withoutThoughts)}`)
+    await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
+    await writeFileAtomically(join(folder, CURVES), this.curves())
+    for (const [name, data] of Object.entries(await run.model()))
+      await writeFileAtomically(join(folder, 'model', name), data)
+    await writeFileAtomically(join(folder, STATE), await run.checkpoint())
+  }
+
+  private curves(): string {
+    const curve = (key: string, name: string): { name: string; points: [number, number][] } => ({
+      name,
+      points: this.lines.flatMap((line): [number, number][] =>
+        typeof line[key] === 'number' ? [[line.step as number, line[key] as number]] : [],
+      ),
+    })
+    return learningCurvesSvg({
+      title: `Training, ${this.run.steps} of ${this.run.curriculum.steps} steps`,
+      loss: curve('loss', 'loss'),
+      shares: [curve('accuracy', 'validation'), curve('withoutThoughts', 'no thoughts'), curve('mass', 'mass')],
+    })
+  }
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+function summary(records: readonly StepRecord[], seconds: number): Line {
+  const last = records.at(-1)!
+  const mean = (name: string): number =>
+    records.reduce((sum, { report }) => sum + (report[name] ?? 0), 0) / records.length
+  const { accuracy, ...terms } = last.report
+  return {
+    step: last.step,
+    phase: last.phase,
+    task: last.task,
+    thoughts: last.thoughts,
+    learningRate: last.learningRate,
+    tokensPerSecond: records.reduce((sum, { tokens }) => sum + tokens, 0) / seconds,
+    seconds,
+    ...Object.fromEntries(Object.keys(terms).map((name) => [name, mean(name)])),
+    ...(accuracy !== undefined && { taskAccuracy: mean('accuracy') }),
+  }
+}
