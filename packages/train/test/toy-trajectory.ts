@@ -12,8 +12,8 @@ export const hasTrajectories: boolean = existsSync(file)
 export const modes = ['codi', 'pccot', 'kava'] as const
 export type Mode = (typeof modes)[number]
 
-export const trajectorySize: ToySize = { vocabulary: 9, width: 8, heads: 2, layers: 2, positions: 16 }
-export const trajectoryTask: ToyTask = { markers: [5, 6, 7, 8], thoughts: 3 }
+const trajectorySize: ToySize = { vocabulary: 9, width: 8, heads: 2, layers: 2, positions: 16 }
+const trajectoryTask: ToyTask = { markers: [5, 6, 7, 8], thoughts: 3 }
 
 interface Stored {
   readonly 'trace[ce_student,ce_teacher,kd,kv,total]': readonly (readonly number[])[]
@@ -26,7 +26,7 @@ const integers = (rows: readonly (readonly number[])[]): HostTensor => ({
   data: Int32Array.from(rows.flat()),
 })
 
-export function stored(): {
+function stored(): {
   readonly weights: Map<string, HostTensor>
   readonly batch: { readonly q: HostTensor; readonly chain: HostTensor }
   readonly expected: Readonly<Record<Mode, Stored>>

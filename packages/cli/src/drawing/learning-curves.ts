@@ -3,7 +3,7 @@
 import { type Drawing, element, label, moved, svgFile } from './svg.ts'
 import { numberText } from './words.ts'
 
-export interface LearningCurve {
+interface LearningCurve {
   readonly name: string
   /** (step, value), ascending by step. */
   readonly points: readonly (readonly [step: number, value: number])[]
