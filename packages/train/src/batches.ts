@@ -106,16 +106,21 @@ export function queryBatch(
   }
 }
 
-/** Prompt, chain, `[A]`, answer, end, and labels from the chain on: chain of thought in tokens; without the chain, none. */
+/**
+ * Prompt, chain without its first `skip` facts, `[A]`, answer, end, and labels from the chain on: chain of thought in
+ * tokens, its curriculum without thoughts, and the answer alone.
+ */
 export function tokenBatch(
   random: Random,
   puzzles: readonly Puzzle[],
   lengths: readonly number[],
-  chain: boolean,
+  skip: number,
 ): Batch {
   const rows = puzzles.map((puzzle) => {
     const { promptIds, symbols, target } = puzzle
-    const steps = chain ? shortestPath(random, puzzle).map((node) => symbols[node]!) : []
+    const steps = shortestPath(random, puzzle)
+      .slice(skip)
+      .map((node) => symbols[node]!)
     return [...promptIds, ...steps, prosqaTokens.answer, symbols[target]!, prosqaTokens.eos]
   })
   const length = lengthFor(Math.max(...rows.map((row) => row.length)), lengths)

@@ -61,7 +61,7 @@ export class Curriculum {
     const phase = this.phaseAt(step)
     const { task, rate: factor = 1, thoughts: wanted = 0, slots = 'thoughts' } = recipe.phases[phase]!
     const count = wanted === 'ladder' ? progress.thoughts : wanted
-    const supervised = slots === 'thoughts' && recipe.supervision !== 'none' && count > 0
+    const supervised = recipe.supervision !== 'none' && count > 0
     const truncate = recipe.truncate === undefined ? {} : { truncate: recipe.truncate }
     const objectives = {
       queries: () => queryObjective(config),
@@ -111,7 +111,7 @@ export class Curriculum {
       case 'thoughts':
         return thoughtBatch(puzzles, lengths, vocabSize, supervision)
       default:
-        return tokenBatch(random, puzzles, lengths, phase.chain ?? true)
+        return tokenBatch(random, puzzles, lengths, phase.skip ?? 0)
     }
   }
 

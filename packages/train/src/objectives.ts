@@ -8,7 +8,8 @@
 import { asRow, constant, F, lastRow, promptedCache, type Tensor, TracedDecoder } from '@afterthought/core'
 import { prosqaTokens } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
-import { maskedMean, setLoss, tokenLoss } from './losses.ts'
+import { maskedMean, meanOf, setLoss, tokenLoss } from './losses.ts'
+import { CHAIN_TOKENS } from './puzzles.ts'
 import type { Objective } from './step.ts'
 
 /** What the latent slots hold: the model's own thoughts, or its latent marker in every one (pause as thought). */
@@ -92,6 +93,31 @@ export function tokenObjective(config: DecoderConfig): Objective {
       const logits = decoder.logits(decoder.forward(decoder.embed(ids!)).lastHidden)
       const rows = F.reshape(logits, [labels!.shape[0]! * labels!.shape[1]!, config.vocabSize])
       return { loss: tokenLoss(logits, labels!), accuracy: accuracy(rows, F.reshape(labels!, [rows.shape[0]!])) }
+    },
+  }
+}
+
+/**
+ * What a model writes by itself, token by token: the share of rows whose token behind the first `[A]` is the answer. Only
+ * to be evaluated: nothing flows back through a choice. Batch: `answers` [B].
+ */
+export function writtenObjective(config: DecoderConfig): Objective {
+  return {
+    key: 'written',
+    terms(weights, { ids, start, answers }) {
+      const fresh = new TracedDecoder(weights, config, promptedCache(start!))
+      let { state, next } = fresh.read(fresh.embed(ids!))
+      let [writing, asked, right] = [constant(1), constant(0), constant(0)] // [B] after the first token
+      for (let i = 0; i < CHAIN_TOKENS; i++) {
+        const token = F.argmax(next.logits(state), 1) // [B]
+        right = F.add(right, F.mul(asked, F.cast(F.equal(token, answers!), 'f32')))
+        const asks = F.cast(F.equal(token, constant(prosqaTokens.answer, [], 'i32')), 'f32')
+        asked = F.mul(writing, asks)
+        writing = F.mul(writing, F.sub(1, asks))
+        ;({ state, next } = next.read(next.embed(F.reshape(token, [token.shape[0]!, 1]))))
+      }
+      const accuracy = meanOf(right)
+      return { loss: F.sub(1, accuracy), accuracy }
     },
   }
 }

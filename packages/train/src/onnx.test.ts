@@ -2,9 +2,15 @@ import { onnx } from '@afterthought/backend-onnx'
 import type { Backend, HostTensor } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { tinyRecipe } from '../test/tiny-recipe.ts'
 import { answerOnlyObjective, type ToySize, type ToyTask, toyObjective, toyShapes, toyWeights } from '../test/toy.ts'
 import { gradientErrors, hasTrajectories, modes, trajectoryErrors } from '../test/toy-trajectory.ts'
+import { thoughtBatch, tokenBatch } from './batches.ts'
+import { tokenObjective, writtenObjective } from './objectives.ts'
+import { drawPuzzle } from './puzzles.ts'
+import { parseRecipe } from './recipe.ts'
 import { initialState, type Objective, Trainer } from './step.ts'
+import { initialWeights } from './weights.ts'
 
 let backend: Backend
 beforeAll(async () => {
@@ -101,4 +107,18 @@ describe('pointer chasing, held out', () => {
     expect(thinking).toBeGreaterThanOrEqual(0.9)
     expect(thinking).toBeGreaterThan(blunt)
   })
+})
+
+it('learns to write eight chains, and then writes them by itself', async () => {
+  const { config } = parseRecipe(tinyRecipe)
+  const random = new Random(6)
+  const puzzles = Array.from({ length: 8 }, () => drawPuzzle(random, 'tiny'))
+  const trainer = new Trainer(backend, initialState(initialWeights(config, random)), { clip: 1 })
+  const asked = thoughtBatch(puzzles, [48], config.vocabSize, 'none')
+  const written = async (): Promise<number> => (await trainer.evaluate(writtenObjective(config), asked)).accuracy!
+  expect(await written()).toBeLessThan(0.5)
+  const taught = tokenBatch(random, puzzles, [64], 0)
+  for (let i = 0; i < 150; i++) await trainer.step(tokenObjective(config), [taught], 1e-2)
+  expect(await written()).toBe(1)
+  await trainer.dispose()
 })

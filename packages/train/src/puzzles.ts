@@ -43,6 +43,8 @@ export type Supervision = 'walk' | 'frontier' | 'optimalPath' | 'none'
 
 /** Thoughts that are supervised at most, and hops that are asked for. */
 export const MOST_HOPS = 6
+/** Tokens of the longest chain with its answer: facts, `[A]`, the answer. */
+export const CHAIN_TOKENS: number = MOST_HOPS + 2
 const LEAST_HOPS = 2
 const DEEP = 3
 const SHARE_OF_DEEP = 0.8

@@ -3,7 +3,7 @@
 import { ConfigReader, type DecoderConfig, type JsonObject, parseConfig } from '@afterthought/core/io'
 import type { AdamWOptions, Schedule } from './adamw.ts'
 import type { Slots } from './objectives.ts'
-import type { GraphSize, Supervision } from './puzzles.ts'
+import { type GraphSize, MOST_HOPS, type Supervision } from './puzzles.ts'
 import type { Initialization } from './weights.ts'
 
 /** A stretch of steps with one objective. */
@@ -23,8 +23,8 @@ export interface Phase {
   readonly most?: number
   /** `thoughts`: what stands in the slots. Default the model's own thoughts. */
   readonly slots?: Slots
-  /** `tokens`: whether the chain is written before the answer; without it, the answer alone. Default true. */
-  readonly chain?: boolean
+  /** `tokens`: facts at the start of the chain that are not written. Default 0; from `MOST_HOPS` on, the answer alone. */
+  readonly skip?: number
 }
 
 export interface Recipe {
@@ -45,8 +45,10 @@ export interface Recipe {
   /** Latent steps that a gradient passes at most. Default: all. */
   readonly truncate?: number
   readonly phases: readonly Phase[]
-  /** Thoughts that the trained model is meant to take. */
+  /** Thoughts that the trained model is meant to take; none if it writes. */
   readonly latents: number
+  /** Early checkpoints: the model as it is after so many steps is kept under a name of its own. */
+  readonly keep?: Readonly<Record<string, number>>
 }
 
 const COUNT = { min: 1, max: 1_000_000 }
@@ -106,8 +108,19 @@ export function parseRecipe(
     ...optional(reader, 'truncate', () => reader.integer('truncate', COUNT)),
     phases: list(reader, 'phases').map((phase, i) => parsePhase(new ConfigReader(phase, `${where}: phases[${i}]`))),
     latents: reader.integer('latents', { min: 0, max: 100 }),
+    ...optional(reader, 'keep', () => parseKeep(section('keep'), reader.get('keep') as JsonObject)),
   }
+  if (recipe.latents > 0 && recipe.phases.at(-1)!.task === 'tokens') {
+    throw reader.error('latents', '0 for a model that ends by writing tokens', recipe.latents)
+  }
+  for (const part of [reader, optimizer, schedule, initialization]) part.end()
   return { recipe, config }
+}
+
+function parseKeep(reader: ConfigReader, names: JsonObject): Record<string, number> {
+  const wrong = Object.keys(names).find((name) => !/^[a-z][\w-]*$/.test(name) || name === 'model')
+  if (wrong !== undefined) throw reader.error(wrong, 'a name of letters other than "model"', names[wrong])
+  return Object.fromEntries(Object.keys(names).map((name) => [name, reader.integer(name, COUNT)]))
 }
 
 function parsePhase(reader: ConfigReader): Phase {
@@ -124,14 +137,13 @@ function parsePhase(reader: ConfigReader): Phase {
     ...optional(reader, 'rate', () => reader.number('rate', RATE)),
     ...optional(reader, 'superposed', count('superposed')),
     ...optional(reader, 'thoughts', () =>
-      reader.get('thoughts') === 'ladder' ? 'ladder' : reader.integer('thoughts', { min: 0, max: 6 }),
+      reader.get('thoughts') === 'ladder' ? 'ladder' : reader.integer('thoughts', { min: 0, max: MOST_HOPS }),
     ),
     ...optional(reader, 'pass', () => reader.number('pass', SHARE)),
-    ...optional(reader, 'most', () => reader.integer('most', { min: 1, max: 6 })),
+    ...optional(reader, 'most', () => reader.integer('most', { min: 1, max: MOST_HOPS })),
     ...optional(reader, 'slots', () => reader.choice('slots', ['thoughts', 'pause'])),
-    ...optional(reader, 'chain', () => reader.boolean('chain', true)),
+    ...optional(reader, 'skip', () => reader.integer('skip', { min: 0, max: MOST_HOPS })),
   }
-  if (phase.thoughts === 'ladder' && phase.slots === 'pause')
-    throw reader.error('slots', 'thoughts on a ladder', 'pause')
+  reader.end()
   return phase
 }

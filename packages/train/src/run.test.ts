@@ -50,7 +50,7 @@ describe('a training run', () => {
 
   it('writes a model that loads, and counts its right answers', async () => {
     const backend = reference()
-    const run = TrainingRun.start({ ...tinyRecipe, phases: tinyRecipe.phases.slice(0, 2) }, backend)
+    const run = TrainingRun.start({ ...tinyRecipe, latents: 2, phases: tinyRecipe.phases.slice(0, 2) }, backend)
     await run.step()
     const model = await loadModel(memoryFolder('trained', await run.model()), backend)
     expect(model.config.width).toBe(16)
@@ -82,6 +82,11 @@ describe('parseRecipe', () => {
     refuse({ phases: [{ task: 'dance', graphs: ['tiny'], steps: 1 }] }, /phases\[0\].*"task"/)
     refuse({ phases: [{ task: 'queries', graphs: ['huge'], steps: 1 }] }, /"graphs"/)
     refuse({ optimizer: { betas: [0.9, 1] } }, /"betas"/)
+    refuse({ latents: 2 }, /"latents".*writing/)
+    refuse({ keep: { '../early': 3 } }, /keep: bad "\.\.\/early"/)
+    refuse({ keep: { early: 0 } }, /keep: bad "early"/)
+    refuse({ learningRate: 1 }, /r\.json: bad "learningRate".*no other key/)
+    refuse({ phases: [{ task: 'tokens', graphs: ['tiny'], steps: 1, chain: false }] }, /phases\[0\]: bad "chain"/)
     refuse({ model: { ...tinyRecipe.model, model_type: 'rnn' } }, /model_type/)
   })
 })

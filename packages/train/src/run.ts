@@ -6,10 +6,10 @@
 import { type Backend, FormatError, type HostTensor } from '@afterthought/core'
 import { prosqaTokens, Random } from '@afterthought/core/data'
 import { type DecoderConfig, parseSafetensors, writeSafetensors } from '@afterthought/core/io'
-import { thoughtBatch, tokenBatch } from './batches.ts'
+import { thoughtBatch } from './batches.ts'
 import { Curriculum, type Progress } from './curriculum.ts'
-import { thoughtObjective, tokenObjective } from './objectives.ts'
-import { MOST_HOPS, type Puzzle } from './puzzles.ts'
+import { thoughtObjective, writtenObjective } from './objectives.ts'
+import { CHAIN_TOKENS, MOST_HOPS, type Puzzle } from './puzzles.ts'
 import { parseRecipe, type Recipe } from './recipe.ts'
 import { type Batch, initialState, type Report, Trainer, weightKey } from './step.ts'
 import { initialWeights } from './weights.ts'
@@ -108,29 +108,20 @@ export class TrainingRun {
     return { step: this.done, phase, task, thoughts, learningRate: rate, tokens, report }
   }
 
-  /**
-   * Share of puzzles answered right: with so many thoughts, then the first answer token. Runs whose thoughts are words are
-   * judged by the words they were taught, each after the right ones before it.
-   */
+  /** Share of puzzles answered right: behind so many thoughts, or behind what the model writes if it is taught to. */
   async accuracy(puzzles: readonly Puzzle[], latents: number): Promise<number> {
     const { config, recipe } = this
-    const inTokens = recipe.phases.at(-1)!.task === 'tokens'
-    const objective = inTokens
-      ? tokenObjective(config)
-      : thoughtObjective(config, {
-          count: latents,
-          slots: recipe.phases.at(-1)!.slots ?? 'thoughts',
-          supervised: false,
-        })
+    const { slots = 'thoughts' } = recipe.phases.at(-1)!
+    const objective = this.writes
+      ? writtenObjective(config)
+      : thoughtObjective(config, { count: latents, slots, supervised: false })
     const sorted = [...puzzles].sort((a, b) => a.promptIds.length - b.promptIds.length)
-    const longest = (sorted.at(-1)?.promptIds.length ?? 0) + MOST_HOPS + 3
+    const longest = sorted.at(-1)?.promptIds.length ?? 0
     const lengths = [...recipe.lengths, recipe.lengths.at(-1)! + longest]
     let right = 0
     for (let from = 0; from < sorted.length; from += VALIDATION_ROWS) {
       const part = sorted.slice(from, from + VALIDATION_ROWS)
-      const batch = inTokens
-        ? tokenBatch(new Random(recipe.seed), part, lengths, recipe.phases.at(-1)!.chain ?? true)
-        : thoughtBatch(part, lengths, config.vocabSize, 'none')
+      const batch = thoughtBatch(part, lengths, config.vocabSize, 'none')
       const { accuracy } = await this.trainer.evaluate(objective, batch)
       right += accuracy! * part.length
     }
@@ -153,9 +144,9 @@ export class TrainingRun {
       format: 'prosqa-symbolic',
       latents: this.recipe.latents,
       startIds: [],
-      endIds: [prosqaTokens.answer],
+      endIds: this.writes ? [] : [prosqaTokens.answer],
       latentId: prosqaTokens.latent,
-      tokens: 1,
+      tokens: this.writes ? CHAIN_TOKENS : 1,
     }
     return {
       'model.safetensors': writeSafetensors(named, { format: 'pt' }),
@@ -166,6 +157,12 @@ export class TrainingRun {
 
   async dispose(): Promise<void> {
     await this.trainer.dispose()
+  }
+
+  /** Whether the model is taught to write facts before its answer, to the end. */
+  private get writes(): boolean {
+    const { task, skip = 0 } = this.recipe.phases.at(-1)!
+    return task === 'tokens' && skip < MOST_HOPS
   }
 }
 

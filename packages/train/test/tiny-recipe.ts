@@ -24,12 +24,13 @@ export const tinyRecipe = {
   lengths: [24, 32, 48],
   queries: 3,
   supervision: 'walk',
-  latents: 2,
+  latents: 0,
+  keep: { early: 5 },
   phases: [
     { task: 'queries', graphs: ['tiny'], steps: 3, superposed: 2 },
     { task: 'thoughts', graphs: ['tiny'], thoughts: 'ladder', pass: 0.001, most: 2, steps: 4, rate: 0.5 },
     { task: 'thoughts', graphs: ['tiny'], thoughts: 2, slots: 'pause', steps: 2 },
     { task: 'tokens', graphs: ['tiny'], steps: 2 },
-    { task: 'tokens', graphs: ['tiny'], chain: false, steps: 1 },
+    { task: 'tokens', graphs: ['tiny'], skip: 6, steps: 1 },
   ],
 } as const

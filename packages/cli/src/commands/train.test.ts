@@ -42,7 +42,7 @@ describe('train', () => {
     if (status === null) status = await train(['--resume', broken]).status
     expect(status).toBe(0)
     expect(kills).toBeGreaterThan(0)
-    for (const file of ['state.safetensors', 'model/model.safetensors']) {
+    for (const file of ['state.safetensors', 'model/model.safetensors', 'early/model.safetensors']) {
       expect(readFileSync(join(broken, file)).equals(readFileSync(join(whole, file))), file).toBe(true)
     }
     const steps = (path: string): number[] =>
@@ -53,6 +53,7 @@ describe('train', () => {
         .flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))
     expect(steps(broken)).toEqual(steps(whole))
     expect(readFileSync(join(broken, 'curves.svg'), 'utf8')).toContain('<svg')
+    expect(await train([recipe, '--out', whole]).status, 'no run is written over').toBe(2)
   })
 
   it('refuses a recipe that is not there, and a command line without one', async () => {

@@ -21,12 +21,14 @@ const CURVES = 'curves.svg'
 
 export const command: Command = defineCommand({
   description:
-    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa), or a JSON file. The ' +
+    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa; its controls ' +
+    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause), or a JSON file. The ' +
     'folder gets a checkpoint, a log, learning curves and the model. A run that was stopped, in whatever way, goes on ' +
     'with --resume from its last checkpoint, with the same result bit by bit on the same backend and threads.',
   examples: [
-    ['train prosqa --out ./my-model', 'the embedded main model, from nothing'],
-    ['train --resume ./my-model', ''],
+    ['train prosqa --out ./my-model', 'a model that thinks, from nothing, in an hour'],
+    ['train --resume ./my-model', 'after a stop, a kill, a power cut'],
+    ['train prosqa-cot --seed 1 --threads 2', 'a model that writes its reasoning down instead'],
     ['solve --model ./my-model/model "…"', 'with what was trained'],
   ],
   operand: { name: 'CONFIG', description: 'A recipe: a name or a JSON file', required: false },
@@ -52,6 +54,13 @@ export const command: Command = defineCommand({
     const file = values.validation ?? asset('data/prosqa-validation.json')
     const puzzles = parseProsqaItems(JSON.parse(await readFile(file, 'utf8')), file).map(puzzleOf)
     const recipe = operand === undefined ? undefined : await readRecipe(operand, values.seed)
+    if (recipe && existsSync(join(folder, STATE))) {
+      throw new UsageError('there is a run already', {
+        where: `train --out ${folder}`,
+        expected: 'a new folder',
+        hint: `Go on with train --resume ${folder}`,
+      })
+    }
     const backend = await openBackend(values, (line) => output.note(line))
     try {
       const run = recipe
@@ -128,6 +137,7 @@ class Session {
     const begun = { at: performance.now(), step: run.steps }
     while (run.steps < until && !signal.aborted) {
       records.push(await run.step())
+      for (const [name, step] of Object.entries(run.recipe.keep ?? {})) if (step === run.steps) await this.keep(name)
       if (run.steps % reportSteps === 0 || run.steps === until) {
         const seconds = (performance.now() - since) / 1000
         const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
@@ -142,14 +152,11 @@ class Session {
       }
     }
     progress.end()
-    await this.save()
+    const validation = await this.save()
     if (run.steps < until) return false
-    const { accuracy, withoutThoughts } = this.lines.at(-1)! as Record<string, number>
-    const validation = { n: this.puzzles.length, accuracy: accuracy!, withoutThoughts: withoutThoughts! }
     const model = join(this.folder, 'model')
     const text = (): string =>
-      `${run.steps} steps; of ${validation.n} validation questions right: ${percent(validation.accuracy)}, ` +
-      `without thoughts ${percent(validation.withoutThoughts)}\nmodel in ${model}`
+      `${run.steps} steps; of ${validation.n} validation questions right: ${inWords(validation)}\nmodel in ${model}`
     if (output.json) output.jsonLine({ done: true, steps: run.steps, checkpoint: this.folder, model, validation })
     else output.result({}, text)
     return true
@@ -172,19 +179,31 @@ class Session {
   }
 
   /** Checkpoint, model, log and curves. The log is written before the checkpoint that it must reach at least. */
-  private async save(): Promise<void> {
+  private async save(): Promise<Validation> {
     const { run, folder } = this
-    const accuracy = await run.accuracy(this.puzzles, run.recipe.latents)
-    const withoutThoughts = await run.accuracy(this.puzzles, 0)
-    const line: Line = { step: run.steps, accuracy, withoutThoughts, validated: this.puzzles.length }
+    const validation = await this.validate()
+    const { n: validated, ...shares } = validation
+    const line: Line = { step: run.steps, ...shares, validated }
     this.lines.push(line)
     if (this.output.json) this.output.jsonLine(line)
-    else this.output.note(`validation ${percent(accuracy)}, without thoughts ${percent(withoutThoughts)}`)
+    else this.output.note(`validation ${inWords(validation)}`)
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
     await writeFileAtomically(join(folder, CURVES), this.curves())
-    for (const [name, data] of Object.entries(await run.model()))
-      await writeFileAtomically(join(folder, 'model', name), data)
+    await this.keep('model')
     await writeFileAtomically(join(folder, STATE), await run.checkpoint())
+    return validation
+  }
+
+  /** The model as it is now, as a folder of its own. */
+  private async keep(name: string): Promise<void> {
+    for (const [file, data] of Object.entries(await this.run.model()))
+      await writeFileAtomically(join(this.folder, name, file), data)
+  }
+
+  private async validate(): Promise<Validation> {
+    const { run, puzzles } = this
+    const asked = { n: puzzles.length, accuracy: await run.accuracy(puzzles, run.recipe.latents) }
+    return run.recipe.latents === 0 ? asked : { ...asked, withoutThoughts: await run.accuracy(puzzles, 0) }
   }
 
   private curves(): string {
@@ -201,6 +220,17 @@ class Session {
     })
   }
 }
+
+/** Shares of validation questions answered right. */
+interface Validation {
+  readonly n: number
+  readonly accuracy: number
+  /** Where there are thoughts to leave out. */
+  readonly withoutThoughts?: number
+}
+
+const inWords = ({ accuracy, withoutThoughts }: Validation): string =>
+  percent(accuracy) + (withoutThoughts === undefined ? '' : `, without thoughts ${percent(withoutThoughts)}`)
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
