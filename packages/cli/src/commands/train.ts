@@ -9,7 +9,8 @@ import { writeFileAtomically } from '@afterthought/core/files'
 import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/train'
 import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
-import { learningCurvesSvg } from '../drawing/learning-curves.ts'
+import { type LogLine, learningCurves } from '../drawing/learning-curves.ts'
+import { svgFile } from '../drawing/svg.ts'
 import { backendOptions } from '../options.ts'
 import type { Output } from '../output.ts'
 import { formatSeconds } from '../progress.ts'
@@ -101,16 +102,13 @@ interface Pace {
   readonly signal: AbortSignal
 }
 
-/** One line of the log: means over the steps since the last one. */
-type Line = Readonly<Record<string, number | string>>
-
 /** A run with its folder: what is written, shown and remembered. */
 class Session {
   private readonly run: TrainingRun
   private readonly folder: string
   private readonly puzzles: readonly Puzzle[]
   private readonly output: Output
-  private lines: Line[] = []
+  private lines: LogLine[] = []
 
   constructor(run: TrainingRun, folder: string, puzzles: readonly Puzzle[], output: Output) {
     this.run = run
@@ -124,7 +122,7 @@ class Session {
     const path = join(this.folder, LOG)
     if (this.run.steps === 0 || !existsSync(path)) return
     const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '')
-    this.lines = lines.map((line) => JSON.parse(line) as Line).filter(({ step }) => (step as number) <= this.run.steps)
+    this.lines = lines.map((line) => JSON.parse(line) as LogLine).filter(({ step }) => step <= this.run.steps)
   }
 
   /** @returns whether the last step was reached */
@@ -162,7 +160,7 @@ class Session {
     return true
   }
 
-  private report(line: Line, secondsLeft: number): void {
+  private report(line: LogLine, secondsLeft: number): void {
     this.lines.push(line)
     const { step, loss, tokensPerSecond, task, thoughts } = line as Record<string, number>
     if (this.output.json) this.output.jsonLine(line)
@@ -183,12 +181,13 @@ class Session {
     const { run, folder } = this
     const validation = await this.validate()
     const { n: validated, ...shares } = validation
-    const line: Line = { step: run.steps, ...shares, validated }
+    const line: LogLine = { step: run.steps, ...shares, validated }
     this.lines.push(line)
     if (this.output.json) this.output.jsonLine(line)
     else this.output.note(`validation ${inWords(validation)}`)
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
-    await writeFileAtomically(join(folder, CURVES), this.curves())
+    const title = `Training, ${run.steps} of ${run.curriculum.steps} steps`
+    await writeFileAtomically(join(folder, CURVES), svgFile(learningCurves(this.lines, title)))
     await this.keep('model')
     await writeFileAtomically(join(folder, STATE), await run.checkpoint())
     return validation
@@ -205,20 +204,6 @@ class Session {
     const asked = { n: puzzles.length, accuracy: await run.accuracy(puzzles, run.recipe.latents) }
     return run.recipe.latents === 0 ? asked : { ...asked, withoutThoughts: await run.accuracy(puzzles, 0) }
   }
-
-  private curves(): string {
-    const curve = (key: string, name: string): { name: string; points: [number, number][] } => ({
-      name,
-      points: this.lines.flatMap((line): [number, number][] =>
-        typeof line[key] === 'number' ? [[line.step as number, line[key] as number]] : [],
-      ),
-    })
-    return learningCurvesSvg({
-      title: `Training, ${this.run.steps} of ${this.run.curriculum.steps} steps`,
-      loss: curve('loss', 'loss'),
-      shares: [curve('accuracy', 'validation'), curve('withoutThoughts', 'no thoughts'), curve('mass', 'mass')],
-    })
-  }
 }
 
 /** Shares of validation questions answered right. */
@@ -234,7 +219,7 @@ const inWords = ({ accuracy, withoutThoughts }: Validation): string =>
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 
-function summary(records: readonly StepRecord[], seconds: number): Line {
+function summary(records: readonly StepRecord[], seconds: number): LogLine {
   const last = records.at(-1)!
   const mean = (name: string): number =>
     records.reduce((sum, { report }) => sum + (report[name] ?? 0), 0) / records.length
