@@ -26,7 +26,7 @@ export const attention: Rules = {
     const groups = inputs[1]!.shape[1]!
     const shared = heads / groups
     const columns = inputs[3]!.shape[3]!
-    const past = columns - rows
+    const behind = inputs[1]!.shape[2]!
     const folded = [batch, groups, shared * rows, width]
     const reshape = (x: string, shape: readonly number[]): string =>
       shared === 1 ? x : emit.op('Reshape', [x, emit.shape(shape)])
@@ -35,11 +35,11 @@ export const attention: Rules = {
     const queries = reshape(q!, folded) // [B, KV, G·T, hd]
     const fresh = scores(emit, queries, k!, scale)
     const joined = pastK ? emit.op('Concat', [scores(emit, queries, pastK, scale), fresh], { axis: int(3) }) : fresh
-    // One bias row per query row: heads unfolded for the addition, [B, H, T, S + T].
+    // One bias row per query row: heads unfolded for the addition, [B, H, T, S + R].
     const biased = emit.op('Add', [reshape(joined, [batch, heads, rows, columns]), bias!])
     const weights = reshape(emit.op('Softmax', [biased], { axis: int(-1) }), [batch, groups, shared * rows, columns])
     if (!pastV) return reshape(product(emit, weights, v!, [], PLAIN), inputs[0]!.shape)
-    const [old, recent] = emit.model.node('Split', [weights, emit.ints([past, rows])], 2, {
+    const [old, recent] = emit.model.node('Split', [weights, emit.ints([columns - behind, behind])], 2, {
       attributes: { axis: int(3) },
     })
     const sum = emit.op('Add', [emit.op('MatMul', [old!, pastV]), emit.op('MatMul', [recent!, v!])])

@@ -2,8 +2,10 @@
 
 export type { DecoderConfig, FamilyName, RopeConfig, RopeScaling } from './config.ts'
 export { parseConfig, ropeInverseFrequencies } from './config.ts'
+export { ConfigReader } from './config-reader.ts'
 export type { FileSource } from './file-source.ts'
 export { blobSource, bytesSource } from './file-source.ts'
+export type { JsonObject } from './json.ts'
 export { type LatentConfig, loadLatentConfig } from './latent-config.ts'
 export type { ModelFolder } from './model-folder.ts'
 export { jsonOf, loadConfig, memoryFolder, sourceFolder } from './model-folder.ts'
