@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { BackendUnavailableError } from '@afterthought/core'
 import type * as common from 'onnxruntime-common'
 import { LocalEngine } from './engine.ts'
@@ -41,9 +42,18 @@ export async function loadRuntime(): Promise<Runtime> {
 }
 
 /**
- * The telemetry of ONNX Runtime 1.30 (microsoft/onnxruntime#27379) searches /proc/self/cmdline with a recursive regular
- * expression when the library is first used. A long command line, such as one with a prompt as an argument, overflows the
- * stack, which no exception handler sees: from 16 kB on in a worker thread, 30 kB in the main thread of Node.
+ * ONNX Runtime reports its use to Microsoft since 1.29 (microsoft/onnxruntime#27379). What people compute here is theirs:
+ * it is turned off unless the environment says otherwise. Only the main thread can set what native code reads, so this
+ * comes before any worker starts.
+ */
+export function disableTelemetry(): void {
+  if (isMainThread) process.env.ORT_DISABLE_TELEMETRY ??= '1'
+}
+
+/**
+ * With telemetry, ONNX Runtime 1.30 searches /proc/self/cmdline with a recursive regular expression when it is first used.
+ * A long command line, such as one with a prompt as an argument, overflows the stack, which no exception handler sees:
+ * from 16 kB on in a worker thread, 30 kB in the main thread of Node.
  */
 const LONGEST_COMMAND_LINE = 8192
 
