@@ -14,10 +14,10 @@ import { lanes, ROW_LANES, rowReductions, type Target } from './workgroup.ts'
 export interface Attention {
   /** [B, H, T, d], d dense. */
   readonly q: View
-  /** [B, KV, T, d], d dense. */
+  /** [B, KV, R, d], d dense. */
   readonly k: View
   readonly v: View
-  /** [B or 1, 1, T, S + T], dense. */
+  /** [B or 1, 1, T, S + R], dense. */
   readonly bias: View
   /** [B, KV, S, d], d dense. */
   readonly past: { readonly k: View; readonly v: View } | undefined
@@ -31,18 +31,17 @@ const CHUNK = 256
 const HIDDEN = '-1e38'
 
 /** Workgroups that one query's keys are spread over. */
-export function splitsOf(target: Target, { q, past }: Attention): number {
+export function splitsOf(target: Target, { q, bias }: Attention): number {
   const [batch, heads, rows] = q.shape as [number, number, number, number]
-  const keys = (past?.k.shape[2] ?? 0) + rows
   const wanted = Math.floor(256 / (batch * heads * rows))
-  return target.software ? 1 : Math.max(1, Math.min(wanted, Math.ceil(keys / (2 * CHUNK))))
+  return target.software ? 1 : Math.max(1, Math.min(wanted, Math.ceil(bias.shape[3]! / (2 * CHUNK))))
 }
 
 /** @param partial where split sums go: [queries, splits, d + 2]; the output is then written by `joinSplits` */
 export function attention(target: Target, problem: Attention, splits = 1, partial?: View): Kernel {
   const { q, k, v, bias, past, scale, out } = problem
   const [batch, heads, rows, width] = q.shape as [number, number, number, number]
-  const keys = past?.k.shape[2] ?? 0
+  const total = bias.shape[3]!
   const views = past ? { q, k, v, pastK: past.k, pastV: past.v } : { q, k, v }
   const unit = Object.values(views).every((view) => isQuads(view)) ? 4 : 1
   const type = unit === 4 ? 'vec4<f32>' : 'f32'
@@ -53,13 +52,13 @@ export function attention(target: Target, problem: Attention, splits = 1, partia
     queries: batch * heads * rows,
     heads,
     rows,
-    past: keys,
-    total: keys + rows,
+    past: past?.k.shape[2] ?? 0,
+    total,
     share: heads / k.shape[1]!,
     splits,
-    perSplit: Math.ceil((keys + rows) / splits / CHUNK) * CHUNK,
+    perSplit: Math.ceil(total / splits / CHUNK) * CHUNK,
     biasAt: bias.offset,
-    biasBatch: bias.shape[0] === 1 ? 0 : rows * (keys + rows),
+    biasBatch: bias.shape[0] === 1 ? 0 : rows * total,
     scale: { f32: scale },
   }
   for (const [name, view] of Object.entries(views)) {
@@ -153,7 +152,7 @@ ${owned.map((n) => `  parts[lane + ${n * ROW_LANES}u] = sum${n};`).join('\n')}
 ${store(partial !== undefined, unit, width)}
   }
 ${partial ? `  if (lane == 0u) { out[group * ${width + 2}u + ${width}u] = top; out[group * ${width + 2}u + ${width + 1}u] = mass; }` : ''}`,
-    flops: 4 * batch * heads * rows * (keys + rows) * width,
+    flops: 4 * batch * heads * rows * total * width,
   }
 }
 

@@ -37,7 +37,7 @@ export type Value =
   | { readonly kind: 'expression'; readonly expression: Expression; readonly shape: Shape }
   | { readonly kind: 'product'; readonly product: PendingProduct; readonly epilogue: Expression; readonly shape: Shape }
 
-export interface PendingProduct {
+interface PendingProduct {
   readonly a: View
   readonly b: View | WeightView
 }

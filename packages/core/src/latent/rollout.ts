@@ -440,7 +440,7 @@ class SteppedRun {
     first: Record<string, Buffer>,
   ): Promise<{ tokens: number[][]; answerLogits: Float32Array[] | undefined; firstToken: number }> {
     const { models, options, plan, stopIds } = this.batch
-    const { backend, config, id } = models.main
+    const { backend, config } = models.main
     const samplers = Array.from(
       { length: plan.batch },
       (_, b) => new Random(options.seed ?? 0, options.streams?.[b] ?? b),
@@ -451,15 +451,9 @@ class SteppedRun {
     let firstToken = 0
     let outputs = first
     for (let count = 1; ; count++) {
-      const token = await this.choose(outputs, samplers)
-      requireFinite(id, (await backend.download(outputs.sound!)) as Float32Array)
-      if (count === 1) {
-        firstToken = performance.now()
-        if (options.answerLogits) {
-          const logits = (await backend.download(outputs.logits!)) as Float32Array
-          answerLogits = rows.map((_, b) => vectorsOf(logits, b, 1, config.vocabSize)[0]!)
-        }
-      }
+      const { token, logits } = await this.readStep(outputs, samplers, count === 1 && options.answerLogits === true)
+      if (count === 1) firstToken = performance.now()
+      if (logits) answerLogits = rows.map((_, b) => vectorsOf(logits, b, 1, config.vocabSize)[0]!)
       for (const b of open) {
         rows[b]!.push(token[b]!)
         if (stopIds.has(token[b]!)) open.delete(b)
@@ -474,15 +468,25 @@ class SteppedRun {
     }
   }
 
-  private async choose(outputs: Record<string, Buffer>, samplers: readonly Random[]): Promise<Int32Array> {
+  /** The tokens of a step, and its logits where they are wanted. All is asked for together: a device reads back once. */
+  private async readStep(
+    { token, sound, logits }: Record<string, Buffer>,
+    samplers: readonly Random[],
+    wantsLogits: boolean,
+  ): Promise<{ token: Int32Array; logits: Float32Array | undefined }> {
     const { models, options } = this.batch
-    const { backend, config } = models.main
+    const { backend, config, id } = models.main
     const { sampling } = options
-    if (!sampling || isGreedy(sampling)) return (await backend.download(outputs.token!)) as Int32Array
-    const logits = (await backend.download(outputs.logits!)) as Float32Array
-    return Int32Array.from(samplers, (random, b) =>
-      sampleToken(vectorsOf(logits, b, 1, config.vocabSize)[0]!, sampling, random),
-    )
+    const samples = sampling !== undefined && !isGreedy(sampling)
+    const [finite, best, all] = (await Promise.all([
+      backend.download(sound!),
+      samples ? undefined : backend.download(token!),
+      samples || wantsLogits ? backend.download(logits!) : undefined,
+    ])) as [Float32Array, Int32Array | undefined, Float32Array | undefined]
+    requireFinite(id, finite)
+    const draw = (random: Random, b: number): number =>
+      sampleToken(vectorsOf(all!, b, 1, config.vocabSize)[0]!, sampling!, random)
+    return { token: best ?? Int32Array.from(samplers, draw), logits: wantsLogits ? all : undefined }
   }
 
   /** Buffers [B, D] of the slots, read back: per row, one vector a slot. */
