@@ -123,7 +123,9 @@ describe('a training step', () => {
   it('says where training diverged', async () => {
     const trainer = trainerOf()
     const wild = rows([3e38, 3e38], [-3e38])
-    await expect(trainer.step(regression, [wild], 0.05)).rejects.toThrow(/step 1: loss: training has diverged.*Infinity/)
+    await expect(trainer.step(regression, [wild], 0.05)).rejects.toThrow(
+      /step 1: loss: training has diverged.*Infinity/,
+    )
   })
 })
 
