@@ -96,9 +96,9 @@ interface Training {
 
 function drawTraining(): void {
   const { lines } = record<Training>('training')
-  const seconds = lines.reduce((sum, line) => sum + ((line.seconds as number | undefined) ?? 0), 0)
-  const title = `${Math.max(...lines.map(({ step }) => step))} steps, ${Math.round(seconds / 60)} minutes`
-  write('training', learningCurves(lines, title))
+  const recipe = JSON.parse(readFileSync(local('../../../packages/cli/recipes/prosqa.json'), 'utf8'))
+  const steps = (recipe.phases as readonly { steps: number }[]).reduce((sum, phase) => sum + phase.steps, 0)
+  write('training', learningCurves(lines, `prosqa, ${Math.max(...lines.map(({ step }) => step))} of ${steps} steps`))
 }
 
 mkdirSync(pictures, { recursive: true })

@@ -47,7 +47,7 @@ function evaluations(name: string, file: string): Record<string, readonly string
 
 /** A model of one's own: how many thoughts it takes, and whether they matter. */
 function trainedEvaluation(folder: string, file: string): readonly string[] {
-  const counts = [1, 2, 3, 4, 5, 6, 7, 8].map((count) => `latents-${count}`)
+  const counts = [1, 2, 3, 4, 5, 7, 8].map((count) => `latents-${count}`)
   const asked = ['no-thoughts', 'zero', 'pause', 'other-question', ...counts].join(',')
   return ['eval', file, '--model', join(folder, 'model'), '--settings', 'plain', '--controls', asked]
 }

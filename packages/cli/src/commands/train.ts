@@ -27,7 +27,7 @@ export const command: Command = defineCommand({
     'folder gets a checkpoint, a log, learning curves and the model. A run that was stopped, in whatever way, goes on ' +
     'with --resume from its last checkpoint, with the same result bit by bit on the same backend and threads.',
   examples: [
-    ['train prosqa --out ./my-model', 'a model that thinks, from nothing, in an hour'],
+    ['train prosqa --out ./my-model', 'a model that thinks, from nothing'],
     ['train --resume ./my-model', 'after a stop, a kill, a power cut'],
     ['train prosqa-cot --seed 1 --threads 2', 'a model that writes its reasoning down instead'],
     ['solve --model ./my-model/model "…"', 'with what was trained'],

@@ -122,7 +122,7 @@ export function positionsOf(cache: TracedCache, rows: number): Tensor {
 /** Smallest finite f32: a row without any visible key then averages its keys instead of turning NaN. */
 const MASKED = -3.4028234663852886e38
 
-/** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + T]. */
+/** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + R + T] with R recent rows. */
 export function attentionBias(cache: TracedCache, rows: number): Tensor {
   const batch = cache.start.shape[0]!
   const start = F.reshape(cache.start, [batch, 1, 1, 1])
