@@ -8,22 +8,26 @@ import { broadcast, coversSlot, isContiguous } from '../plan/views.ts'
 import { storageType } from './element-ops.ts'
 import { type Kernel, perElement, write } from './kernel.ts'
 
-/** Stores `expression`, evaluated over the shape of `target`, into `target`. */
-export function elementwise(expression: Expression, target: View): Kernel {
+type Store = { readonly expression: Expression; readonly target: View }
+
+/** Stores `expression`, evaluated over the shape of `target`, into `target`; `partner`, of that shape too, along with it. */
+export function elementwise(expression: Expression, target: View, partner?: Store): Kernel {
+  const stores = [{ expression, target }, ...(partner ? [partner] : [])]
   const count = sizeOf(target.shape)
-  const value = evaluate(expression, target.shape, '', target)
+  const values = stores.map((each, n) => evaluate(each.expression, target.shape, n === 0 ? '' : 'w', each.target))
   const isCopy = expression.kind === 'load' && coversSlot(expression.view) && coversSlot(target)
   return perElement(count, {
     label: expression.kind === 'apply' ? expression.op : 'copy',
-    bindings: [write('out', target, storageType(expression.dtype)), ...value.bindings],
-    parameters: value.parameters,
-    declarations: value.declarations,
-    body: `
-${value.statements}
-  out[${value.target}] = ${value.result};`,
-    flops: costOf(expression) * count,
-    ...inPlaceOf(expression, target),
-    ...(isCopy && { copyOf: expression.view.slot }),
+    bindings: [
+      ...stores.map((each, n) => write(`out${n}`, each.target, storageType(each.expression.dtype))),
+      ...values.flatMap(({ bindings }) => bindings),
+    ],
+    parameters: Object.assign({}, ...values.map(({ parameters }) => parameters)),
+    declarations: values.flatMap(({ declarations }) => declarations),
+    body: values.map((value, n) => `\n${value.statements}\n  out${n}[${value.target}] = ${value.result};`).join(''),
+    flops: stores.reduce((sum, each) => sum + costOf(each.expression), 0) * count,
+    ...(!partner && inPlaceOf(expression, target)),
+    ...(isCopy && !partner && { copyOf: expression.view.slot }),
   })
 }
 

@@ -84,9 +84,8 @@ export interface Evaluation {
 export function evaluate(root: Expression, shape: Shape, prefix: string, destination?: View): Evaluation {
   const loads = walk(root).filter((node) => node.kind === 'load')
   const views = loads.map(({ view }) => broadcast(view, shape))
-  const isFlat = (view: View): boolean => isContiguous(view)
   const isScalar = (view: View): boolean => view.strides.every((stride, axis) => stride === 0 || shape[axis] === 1)
-  const strided = views.filter((view) => !isFlat(view) && !isScalar(view))
+  const strided = views.filter((view) => !isContiguous(view) && !isScalar(view))
   const targetStrided = destination && !isContiguous(destination)
   const axes = commonAxes(shape, targetStrided ? [...strided, destination] : strided)
   const parameters: Record<string, number> = {}
@@ -94,7 +93,7 @@ export function evaluate(root: Expression, shape: Shape, prefix: string, destina
   if (strided.length > 0 || targetStrided) lines.push(...coordinates(axes.shape, prefix, parameters))
   const indexOf = (view: View, name: string): string => {
     parameters[`${name}_at`] = view.offset
-    if (isFlat(view)) return `p.${name}_at + i`
+    if (isContiguous(view)) return `p.${name}_at + i`
     if (isScalar(view)) return `p.${name}_at`
     const strides = axes.strides[view === destination ? strided.length : strided.indexOf(view)]!
     const terms = strides.flatMap((stride, axis) => {

@@ -113,12 +113,8 @@ const reduction =
     // Axes that are apart are brought together at the end.
     const order = [...shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes)
     const moved = order.map((axis) => shape[axis]!)
-    const extents =
-      together ??
-      around(
-        moved,
-        [...axes.keys()].map((n) => shape.length - axes.length + n),
-      )!
+    const last = axes.map((_, n) => shape.length - axes.length + n)
+    const extents = together ?? around(moved, last)!
     const expression = plan.expression(x!)
     const operand = together ? expression : changeViews(expression, shape, (view) => transposed(view, order))!
     const out = plan.result(output!, op)
@@ -134,21 +130,29 @@ const rowOp =
     plan.push(kernel(plan, operands, plan.result(output!, op), attributes))
   }
 
+/** Whether `other` does the same to tensors of the same types. */
+const isTwin = (node: Node, other: Node): boolean =>
+  [other.op, JSON.stringify(other.attributes), ...other.inputs.map(formatSpec)].join() ===
+  [node.op, JSON.stringify(node.attributes), ...node.inputs.map(formatSpec)].join()
+
 const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
   reshape: (plan, node) => layoutOp(plan, node, (view) => reshaped(view, node.attributes.shape)),
   transpose: (plan, node) => layoutOp(plan, node, (view) => transposed(view, node.attributes.permutation)),
   broadcastTo: (plan, node) => layoutOp(plan, node, (view) => broadcast(view, node.attributes.shape)),
   slice: (plan, node) => layoutOp(plan, node, (view) => sliced(view, node.attributes.starts, node.attributes.ends)),
 
-  concat(plan, { inputs, outputs: [output], attributes: { axis } }) {
-    const out = plan.home(output!) ?? plan.allocate(output!.shape, output!.dtype, 'concat')
+  /** Keys and values grow by one kernel. */
+  concat(plan, node) {
+    const { axis } = node.attributes
+    const nodes = [node, ...plan.partner((other) => isTwin(node, other))]
+    const outs = nodes.map(({ outputs: [output] }) => plan.home(output!) ?? plan.result(output!, 'concat'))
     let from = 0
-    for (const input of inputs) {
-      const part = narrowed(out, axis, from, from + input.shape[axis]!)
-      from += input.shape[axis]!
-      if (!plan.isAt(input, part)) plan.store(plan.value(input), part)
-    }
-    plan.set(output!, out)
+    node.inputs.forEach(({ shape }, i) => {
+      const to = from + shape[axis]!
+      plan.storeAll(nodes.map(({ inputs }, n) => [inputs[i]!, narrowed(outs[n]!, axis, from, to)]))
+      from = to
+    })
+    for (const [n, { outputs }] of nodes.entries()) plan.set(outputs[0]!, outs[n]!)
   },
 
   pad(plan, { inputs: [x], outputs: [output], attributes: { before, value } }) {
@@ -205,20 +209,13 @@ const emitters: { readonly [Name in OpName]?: Emit<Name> } = {
     const [target, update, start] = node.inputs as [Tensor, Tensor, Tensor]
     const { axis } = node.attributes
     const partner = plan.partner(
-      ({ op, inputs, attributes }) =>
-        op === 'updateSlice' &&
-        inputs[2] === start &&
-        inputs[0] !== target &&
-        (attributes as Attributes['updateSlice']).axis === axis &&
-        formatSpec(inputs[0]!) === formatSpec(target) &&
-        formatSpec(inputs[1]!) === formatSpec(update),
+      (other) => isTwin(node, other) && other.inputs[2] === start && other.inputs[0] !== target,
     )
     const placements = [node, ...partner].map(({ inputs, outputs }): Placement => {
       const source = loadOf(plan, inputs[0]!)
       const out = plan.result(outputs[0]!, 'updateSlice')
       plan.push(elementwise(source, out))
-      const expression = plan.expression(inputs[1]!)
-      return { target: out, update: slotsOf(expression).size > 2 ? loadOf(plan, inputs[1]!) : expression }
+      return { target: out, update: plan.narrowExpression(inputs[1]!) }
     })
     plan.push(place(placements, update.shape, plan.dense(start), axis))
   },

@@ -194,6 +194,22 @@ export class Plan {
     return load(this.view(tensor))
   }
 
+  /** Stores tensors of one shape that do not lie there yet: two of them by one kernel. */
+  storeAll(stores: readonly (readonly [Tensor, View])[]): void {
+    const missing = stores.filter(([tensor, target]) => !this.isAt(tensor, target))
+    if (missing.length !== 2) for (const [tensor, target] of missing) this.store(this.value(tensor), target)
+    else {
+      const [first, second] = missing.map(([tensor, target]) => ({ expression: this.narrowExpression(tensor), target }))
+      this.push(elementwise(first!.expression, first!.target, second))
+    }
+  }
+
+  /** Of two operands at most, for kernels that compute several. */
+  narrowExpression(tensor: Tensor): Expression {
+    const expression = this.expression(tensor)
+    return slotsOf(expression).size > 2 ? load(this.view(tensor)) : expression
+  }
+
   /** Computes a value into `target`, which may be strided. */
   store(value: Value, target: View): void {
     if (value.kind === 'view') this.push(elementwise(load(value.view), target))
