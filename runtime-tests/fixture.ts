@@ -1,8 +1,8 @@
 /** Another implementation's numbers for a tiny model, in a runtime without a command line. */
 
 import { type WebGpuOptions, webgpu } from '@afterthought/backend-webgpu'
+import { verifyFixture } from '@afterthought/bench/fixture'
 import type { ModelFolder } from '@afterthought/core/io'
-import { verifyFixture } from '@afterthought/core/testing'
 
 export interface FixtureSummary {
   readonly ok: boolean

@@ -1,4 +1,10 @@
 import { defineConfig } from 'tsup'
 import { packageBuild } from '../../tsup.shared.ts'
 
-export default defineConfig(packageBuild({ index: 'src/index.ts', 'fresh-process': 'src/fresh-process.ts' }))
+export default defineConfig(
+  packageBuild({
+    index: 'src/index.ts',
+    'fresh-process': 'src/fresh-process.ts',
+    'fixture/verify': 'src/fixture/verify.ts',
+  }),
+)

@@ -104,6 +104,7 @@ function guide(): DefaultTheme.SidebarItem[] {
         { text: 'Loading models', link: '/guide/models' },
         { text: 'Refining thoughts', link: '/guide/refining' },
         { text: 'Evaluating honestly', link: '/guide/evaluating' },
+        { text: 'Training', link: '/guide/training' },
         { text: 'Exporting', link: '/guide/exporting' },
       ],
     },

@@ -17,7 +17,6 @@ export function programFor(state: PlaygroundState): string {
     'stopIds: []',
     ...(refinement ? [`refinement: ${literal(refinement)}`] : []),
     ...(replaced ? [foreign ? 'replace: foreign' : `replace: '${slots}'`] : []),
-    ...(replaced && slots === 'pause' ? ['pauseId: main.latent?.latentId'] : []),
     ...(seed === 0 ? [] : [`seed: ${seed}`]),
     'record: true',
   ]

@@ -85,7 +85,6 @@ export class Thinker {
       answerLogits: true,
       record: true,
       seed,
-      ...(main.latent?.latentId !== undefined && { pauseId: main.latent.latentId }),
       ...(signal && { signal }),
       ...change,
     })

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { reference } from '@afterthought/core'
 import { curvePanel } from '../../../packages/cli/src/drawing/curves.ts'
 import { heatMap } from '../../../packages/cli/src/drawing/heat-map.ts'
+import { type LogLine, learningCurves } from '../../../packages/cli/src/drawing/learning-curves.ts'
 import { type Drawing, inlineSvg, moved } from '../../../packages/cli/src/drawing/svg.ts'
 import { panelDrawing } from '../playground/drawings.ts'
 import { defaults, type PlaygroundState } from '../playground/state.ts'
@@ -89,6 +90,17 @@ function drawLatents(): void {
   write('latents', curvePanel(curve, 520))
 }
 
+interface Training {
+  readonly lines: readonly LogLine[]
+}
+
+function drawTraining(): void {
+  const { lines } = record<Training>('training')
+  const recipe = JSON.parse(readFileSync(local('../../../packages/cli/recipes/prosqa.json'), 'utf8'))
+  const steps = (recipe.phases as readonly { steps: number }[]).reduce((sum, phase) => sum + phase.steps, 0)
+  write('training', learningCurves(lines, `prosqa, ${Math.max(...lines.map(({ step }) => step))} of ${steps} steps`))
+}
+
 mkdirSync(pictures, { recursive: true })
 const thinker = new Thinker(reference(), (path) => readFile(`${models}${path}`))
 const think = (change: Partial<PlaygroundState>): Promise<ResultView> =>
@@ -146,6 +158,7 @@ write(
 )
 drawGrid()
 drawLatents()
+drawTraining()
 writeFileSync(local('../playground/recorded.json'), JSON.stringify(withoutNoise(blended)))
 
 /** What the playground shows before its model is there: readings that can be seen, in numbers that can be read. */

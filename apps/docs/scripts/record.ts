@@ -3,6 +3,7 @@
  * a method changes, not at every build.
  *
  *     npm run record --workspace @afterthought/docs -- [FOLDER with prosqa_test.json and prosqa_paired_realgraphs.json] [NAME …]
+ *         [--trained FOLDER of a finished `afterthought train prosqa`]
  *
  * The published files are other people's and not in the repository; without a folder their records stay as they are.
  */
@@ -12,14 +13,21 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const recorded = fileURLToPath(new URL('../recorded/', import.meta.url))
-const [folder, ...wanted] = process.argv.slice(2)
+const operands = parseArgs({ allowPositionals: true, options: { trained: { type: 'string' } } })
+const [folder, ...wanted] = operands.positionals
 const data = folder && resolve(folder)
+const trained = operands.values.trained && resolve(operands.values.trained)
 
 /** Recorded with the numbers, so that a later model is not given an earlier one's. */
-const weights = join(root, 'packages/cli/models/prosqa/main/model.safetensors')
+const digestOf = (model: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(model, 'model.safetensors')))
+    .digest('hex')
+const embedded = join(root, 'packages/cli/models/prosqa/main')
 
 /** Strengths are those of the pages' examples, not the best of anything. */
 const strengths = ['--alpha', '0.3', '--step', '0.25']
@@ -37,6 +45,13 @@ function evaluations(name: string, file: string): Record<string, readonly string
   }
 }
 
+/** A model of one's own: how many thoughts it takes, and whether they matter. */
+function trainedEvaluation(folder: string, file: string): readonly string[] {
+  const counts = [1, 2, 3, 4, 5, 7, 8].map((count) => `latents-${count}`)
+  const asked = ['no-thoughts', 'zero', 'pause', 'other-question', ...counts].join(',')
+  return ['eval', file, '--model', join(folder, 'model'), '--settings', 'plain', '--controls', asked]
+}
+
 const sweep = ['sweep', 'validation', '--alphas']
 const runs: Readonly<Record<string, readonly string[]>> = {
   ...evaluations('sample', 'sample'),
@@ -44,7 +59,14 @@ const runs: Readonly<Record<string, readonly string[]>> = {
   latents: [...sweep, '0', '--steps', '0', '--latents', '0', '1', '2', '3', '4', '5', '6', '7', '8'],
   ...(data && evaluations('test', join(data, 'prosqa_test.json'))),
   ...(data && evaluations('paired', join(data, 'prosqa_paired_realgraphs.json'))),
+  ...(data &&
+    trained && {
+      'trained-test': trainedEvaluation(trained, join(data, 'prosqa_test.json')),
+      'trained-paired': trainedEvaluation(trained, join(data, 'prosqa_paired_realgraphs.json')),
+    }),
 }
+
+if (trained && (wanted.length === 0 || wanted.includes('training'))) recordTraining(trained)
 
 for (const [name, command] of Object.entries(runs)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
@@ -58,9 +80,34 @@ for (const [name, command] of Object.entries(runs)) {
   const result = JSON.parse(output)
   // The place of a file is nobody's business, and times belong to one machine.
   const told = command.map((word) => (isAbsolute(word) ? word.split(/[\\/]/).at(-1) : word)).join(' ')
-  const model = createHash('sha256').update(readFileSync(weights)).digest('hex')
+  const model = digestOf(command.includes('--model') ? join(trained!, 'model') : embedded)
   const kept = JSON.stringify({ command: `afterthought ${told}`, model, ...result }, withoutTimes, 1)
   writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
+}
+
+/** The log of a run, in numbers that can be drawn. */
+function recordTraining(folder: string): void {
+  const lines = readFileSync(join(folder, 'log.jsonl'), 'utf8').trim().split('\n')
+  const drawn = [
+    'step',
+    'phase',
+    'task',
+    'thoughts',
+    'seconds',
+    'loss',
+    'mass',
+    'accuracy',
+    'withoutThoughts',
+    'validated',
+  ]
+  const short = (value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(5)) : value)
+  const kept = lines.map((line) => {
+    const known = Object.entries(JSON.parse(line) as object).filter(([key]) => drawn.includes(key))
+    return JSON.stringify(Object.fromEntries(known.map(([key, value]) => [key, short(value)])))
+  })
+  const head = { command: 'afterthought train prosqa', model: digestOf(join(folder, 'model')) }
+  const text = `${JSON.stringify(head).slice(0, -1)},"lines":[\n${kept.join(',\n')}\n]}\n`
+  writeFileSync(join(recorded, 'training.json'), text)
 }
 
 function withoutTimes(key: string, value: unknown): unknown {

@@ -7,6 +7,7 @@
  */
 
 import type { Graph, Node, Output, Tensor } from '@afterthought/core'
+import { sizeOf } from '@afterthought/core'
 
 /** Where a start position comes from: fixed, an input, or a hidden output. */
 export type Start = { readonly constant: number } | { readonly input: string } | { readonly output: string }
@@ -48,12 +49,13 @@ export function planAppends(graph: Graph, hostMemory: boolean): AppendPlan {
   const outputs: Output[] = []
   for (const output of graph.outputs) {
     const chain = appendChain(graph, output)
-    if (!chain || (chain.length > 0 && !hostMemory)) {
+    const writes = chain?.filter(({ inputs: [, update] }) => sizeOf(update!.shape) > 0)
+    if (!chain || !writes || (writes.length > 0 && !hostMemory)) {
       outputs.push(output)
       continue
     }
     for (const node of chain) removed.add(node)
-    const appends = chain.map(({ inputs: [, update, start], attributes: { axis } }) => ({
+    const appends = writes.map(({ inputs: [, update, start], attributes: { axis } }) => ({
       update: hide(update!),
       start: startOf(graph, start!, hide),
       axis,

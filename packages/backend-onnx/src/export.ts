@@ -7,7 +7,7 @@
  */
 
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import {
   AfterthoughtError,
@@ -22,7 +22,7 @@ import {
   sizeOf,
   type Tensor,
 } from '@afterthought/core'
-import { writeFileAtomically } from '@afterthought/core/files'
+import { makeFolder, writeFileAtomically } from '@afterthought/core/files'
 import { convert, nativeOps, type WeightBytes, type WeightUse, weightUses } from './convert/convert.ts'
 import { bytesOf } from './convert/emitter.ts'
 import type { Dimension } from './model.ts'
@@ -188,7 +188,7 @@ async function writeWeights(
   const temporary = `${path}.${randomUUID()}.tmp`
   let end = 0
   try {
-    await mkdir(dirname(path), { recursive: true })
+    await makeFolder(dirname(path))
     const handle = await open(temporary, 'wx')
     try {
       for (const { name, value, offset, byteLength, quantized } of layout.entries) {

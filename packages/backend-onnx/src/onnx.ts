@@ -5,7 +5,7 @@ import { ArgumentError, type Backend } from '@afterthought/core'
 import { OnnxBackend } from './backend.ts'
 import type { Engine, Provider } from './engine/protocol.ts'
 import { createRemoteEngine } from './engine/remote.ts'
-import { createEngine } from './engine/runtime.ts'
+import { createEngine, disableTelemetry } from './engine/runtime.ts'
 import { chooseProvider, examineProvider, type ProviderReport } from './providers.ts'
 import { WeightStore } from './weights/store.ts'
 
@@ -71,5 +71,6 @@ export async function onnxProviders(): Promise<ProviderReport[]> {
 }
 
 async function openEngine(worker: boolean): Promise<Engine> {
+  disableTelemetry()
   return worker ? createRemoteEngine() : createEngine()
 }

@@ -99,7 +99,9 @@ test('webgpu: what a dispatch costs, and the block as jax-js computes it', async
 })
 
 test('unknown names are refused with the known ones', async () => {
-  await expect(runBench('nothing')).rejects.toThrow(/unknown suite; expected trajectory, decode, webgpu, got nothing/)
+  await expect(runBench('nothing')).rejects.toThrow(
+    /unknown suite; expected trajectory, decode, train, webgpu, got nothing/,
+  )
   await expect(runBench('decode', { peers: ['floor'] })).rejects.toThrow(/unknown peer; expected hf, got floor/)
 })
 

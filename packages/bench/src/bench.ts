@@ -7,10 +7,11 @@ import { peers } from './peers/index.ts'
 import type { Row } from './report.ts'
 import { decode } from './suites/decode.ts'
 import type { Suite } from './suites/suite.ts'
+import { train } from './suites/train.ts'
 import { trajectory } from './suites/trajectory.ts'
 import { webgpuSuite } from './suites/webgpu.ts'
 
-export const suites: Readonly<Record<string, Suite>> = { trajectory, decode, webgpu: webgpuSuite }
+export const suites: Readonly<Record<string, Suite>> = { trajectory, decode, train, webgpu: webgpuSuite }
 
 export interface BenchOptions {
   /** Peers to compare with. Default: all that the suite has. */

@@ -27,7 +27,15 @@ function newestChange(folder) {
 }
 
 function buildIsCurrent() {
-  const folders = ['core/src/', 'core/testing/', 'backend-onnx/src/', 'backend-webgpu/src/', 'bench/src/', 'cli/src/']
+  const folders = [
+    'core/src/',
+    'core/testing/',
+    'train/src/',
+    'backend-onnx/src/',
+    'backend-webgpu/src/',
+    'bench/src/',
+    'cli/src/',
+  ]
   return folders.every((folder) => {
     const built = here(`../../${folder.split('/')[0]}/dist/index.js`)
     return existsSync(built) && statSync(built).mtimeMs >= newestChange(here(`../../${folder}`))

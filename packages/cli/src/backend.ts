@@ -74,26 +74,8 @@ async function openOnnx(
   onMessage: (line: string) => void,
 ): Promise<Backend> {
   if (dtype === 'f16') throw noSuchDtype('onnx', dtype, 'f32, int8 or int4')
-  requireShortCommandLine()
   const { onnx } = await import('@afterthought/backend-onnx')
   return onnx({ provider, onMessage, ...(dtype && { dtype }), ...(threads !== undefined && { threads }) })
-}
-
-/**
- * ONNX Runtime 1.30 searches /proc/self/cmdline with a recursive regular expression when its first session starts. A
- * command line of some 20 kB (a long prompt as an argument) overflows the stack, which no exception handler sees.
- */
-const LONGEST_COMMAND_LINE = 8192
-
-function requireShortCommandLine(): void {
-  const length = process.argv.reduce((sum, word) => sum + Buffer.byteLength(word) + 1, 0)
-  if (process.platform !== 'linux' || length <= LONGEST_COMMAND_LINE) return
-  throw new BackendUnavailableError('ONNX Runtime crashes on a command line so long', {
-    where: '--backend onnx',
-    expected: `at most ${LONGEST_COMMAND_LINE} bytes`,
-    actual: `${length}`,
-    hint: 'Give - instead of a long text, and the text on standard input',
-  })
 }
 
 function noSuchDtype(backend: string, actual: string, expected: string): UsageError {

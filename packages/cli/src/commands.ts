@@ -32,6 +32,10 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     summary: 'Accuracy over a grid of refinement strengths',
     load: () => import('./commands/sweep.ts'),
   },
+  train: {
+    summary: 'Train a latent reasoner by a recipe, or go on training',
+    load: () => import('./commands/train.ts'),
+  },
   export: {
     summary: 'Write a whole trajectory as one ONNX model',
     load: () => import('./commands/export.ts'),

@@ -71,8 +71,18 @@ test.each([
   ['--step 1 --step-mode relative', /expected --lambda/],
   ['--alpha 0.1 --apply-at 0', /--apply-at: not understood/],
   ['--replace zero --control pause', /contradicts --replace/],
+  ['--replace zero --alpha 0.3 --first none', /--replace zero: .*nothing is left to refine; got --alpha, --first$/],
+  ['--replace first --step 0.25 --sign paper', /--replace first: .*; got --step, --sign$/],
+  ['--replace noise --alpha 0.1', /--replace noise: .*; got --alpha$/],
+  ['--control pause --alpha 0.3', /--control pause: .*; got --alpha$/],
 ])('%s is wrong use', (line, message) => {
   expect(() => settingsOf(line)).toThrow(message)
+})
+
+test('thoughts that are borrowed may be refined ones', () => {
+  const refinement = { residual: { alpha: 0.3 } }
+  expect(settingsOf('--replace permute --alpha 0.3')).toEqual({ latents: 6, replace: 'permute', refinement })
+  expect(settingsOf('--replace other-question --alpha 0.3')).toMatchObject({ replace: 'other-question', refinement })
 })
 
 test('presets keep what concerns them of the options, and have strengths of their own', () => {
@@ -85,6 +95,9 @@ test('presets keep what concerns them of the options, and have strengths of thei
   expect(preset('residual', '--alpha 0.5').refinement).toEqual({ residual: { alpha: 0.5 } })
   expect(preset('contrastive', '--sign paper').refinement).toEqual({ search: { step: 0.25, sign: 'paper' } })
   expect(preset('contrastive', '--alpha 0.5 --eta 2').refinement).toEqual({ search: { eta: 2 } })
+  expect(preset('plain', '--replace zero --alpha 0.5')).toEqual({ latents: 6, replace: 'zero' })
+  expect(() => preset('both', '--replace zero')).toThrow(/--replace zero: .*; got --settings both$/)
+  expect(() => preset('contrastive', '--control pause')).toThrow(/--control pause: .*; got --settings contrastive$/)
   expect(preset('both', '').refinement).toEqual({ residual: { alpha: 0.1 }, search: { step: 0.25 } })
 })
 

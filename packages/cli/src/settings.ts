@@ -22,6 +22,7 @@ export type Settings = Omit<EvaluationSettings, 'name'>
 export function readSettings(values: RefinementValues & ThoughtValues, defaultLatents: number): Settings {
   const replace = readReplacement(values)
   const refinement = readRefinement(values)
+  if (refinement) refuseRefinement(replace, values, optionsGiven(values))
   return {
     latents: values.latents ?? defaultLatents,
     ...(replace && { replace }),
@@ -35,6 +36,26 @@ function readReplacement({ replace, control }: RefinementValues & ThoughtValues)
     throw new UsageError('contradicts --replace', { where: '--control pause', actual: `--replace ${replace}` })
   }
   return 'pause'
+}
+
+/** Replacements that no refined thought goes into. The others borrow thoughts of a run, which may be a refined one. */
+const withoutThoughts: readonly (ThoughtReplacement | undefined)[] = ['zero', 'noise', 'first', 'pause']
+
+/** @throws UsageError if nothing is left to refine for what `asked` for it */
+function refuseRefinement(
+  replace: ThoughtReplacement | undefined,
+  { control }: RefinementValues,
+  asked: readonly string[],
+): void {
+  if (!withoutThoughts.includes(replace)) return
+  const where = control === 'pause' ? '--control pause' : `--replace ${replace}`
+  throw new UsageError('the thoughts are replaced, and nothing is left to refine', { where, actual: asked.join(', ') })
+}
+
+function optionsGiven(values: RefinementValues): string[] {
+  const names = Object.keys(refinementOptions) as (keyof RefinementValues)[]
+  const given = names.filter((name) => values[name] !== undefined && values[name] !== false && values[name] !== 'pause')
+  return given.map((name) => `--${name}`)
 }
 
 /** The refinement that the options ask for, or undefined. @throws UsageError */
@@ -79,6 +100,7 @@ export function presetSettings(
 ): Settings {
   const residual = preset === 'residual' || preset === 'both'
   const search = preset === 'contrastive' || preset === 'both'
+  if (residual || search) refuseRefinement(readReplacement(values), values, [`--settings ${preset}`])
   const sized = values.step !== undefined || values.eta !== undefined || values.lambda !== undefined
   const concerns = (name: string): boolean =>
     name === 'alpha' || name === 'first'

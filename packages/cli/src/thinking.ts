@@ -47,7 +47,7 @@ export async function think(
   const prompt = task.encode(question)
   const started = performance.now()
   const { rows } = await rollout(models, [prompt.promptIds], {
-    ...rolloutSettings(models, settings),
+    ...rolloutSettings(settings),
     tokens: task.tokens,
     endIds: prompt.endIds,
     ...(task.stopIds && { stopIds: task.stopIds }),
@@ -75,10 +75,11 @@ export async function think(
  *
  * @throws UsageError for replacements that take other questions
  */
-export function rolloutSettings(
-  { main }: ThoughtModels,
-  { latents, replace, refinement }: Settings,
-): Pick<RolloutOptions, 'latents' | 'replace' | 'refinement' | 'pauseId'> {
+export function rolloutSettings({
+  latents,
+  replace,
+  refinement,
+}: Settings): Pick<RolloutOptions, 'latents' | 'replace' | 'refinement'> {
   if (replace === 'other-question' || replace === 'permute') {
     throw new UsageError('takes the thoughts of a whole data set', {
       where: `--replace ${replace}`,
@@ -89,7 +90,6 @@ export function rolloutSettings(
     latents,
     ...(replace && replace !== 'none' && { replace }),
     ...(refinement && { refinement }),
-    ...(main.latent?.latentId !== undefined && { pauseId: main.latent.latentId }),
   }
 }
 

@@ -14,8 +14,15 @@ export { printGraph } from './compile/print.ts'
 export { verify } from './compile/verify.ts'
 export * from './errors.ts'
 export { type ExportedGraph, type ExportGraphOptions, exportGraph } from './latent/export-graph.ts'
-export type { RefinementOptions, ResidualOptions, SearchOptions } from './latent/options.ts'
+export {
+  type Refinement,
+  type RefinementOptions,
+  type ResidualOptions,
+  resolveRefinement,
+  type SearchOptions,
+} from './latent/options.ts'
 export type { ThoughtModels } from './latent/programs.ts'
+export { contrastiveGradient, contrastiveLoss, refine } from './latent/refine.ts'
 export { type Rollout, type RolloutOptions, type RolloutRow, type RolloutStep, rollout } from './latent/rollout.ts'
 export type { SamplingOptions } from './latent/sampling.ts'
 export {
@@ -28,6 +35,9 @@ export {
 } from './latent/trajectory.ts'
 export { KvCache } from './models/kv-cache.ts'
 export { type ForwardOptions, type ForwardOutputs, LanguageModel, loadModel } from './models/language-model.ts'
+export { asRow, lastRow, TracedDecoder } from './models/traced.ts'
+export { growingCache, type KeyValues, positionsOf, promptedCache, type TracedCache } from './nn/cache.ts'
+export type { Weights } from './nn/layers.ts'
 export { reference } from './reference/backend.ts'
 export { responsive } from './reference/responsive.ts'
 export type { Attributes, OpName } from './tensor/attributes.ts'

@@ -117,6 +117,11 @@ function composites(random: RandomTensors): OpCall[] {
       [draw(2, 2, 2, 3), draw(2, 1, 2, 3), draw(2, 1, 2, 3), draw(2, 1, 2, 5), draw(2, 1, 3, 3), draw(2, 1, 3, 3)],
       { scale: 0.6 },
     ),
+    call(
+      'attention',
+      [draw(1, 2, 1, 3), draw(1, 1, 3, 3), draw(1, 1, 3, 3), draw(1, 1, 1, 5), draw(1, 1, 2, 3), draw(1, 1, 2, 3)],
+      { scale: 0.6 },
+    ),
   ]
 }
 

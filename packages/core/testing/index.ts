@@ -11,13 +11,6 @@ export {
   type TestRunner,
   testBackend,
 } from './conformance.ts'
-export {
-  type FixtureCheck,
-  type FixtureOptions,
-  type FixtureReport,
-  type FixtureTolerances,
-  verifyFixture,
-} from './fixture.ts'
 export { goldenTensor, readTensors } from './goldens.ts'
 export { type RandomFamily, randomFamilies, randomModel } from './random-model.ts'
 export { parameterOf, parametersOf, RandomTensors, tensorOf } from './tensors.ts'

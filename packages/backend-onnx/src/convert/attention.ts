@@ -21,24 +21,25 @@ function scores(emit: Emitter, q: string, k: string, scale: number): string {
 }
 
 export const attention: Rules = {
-  attention: (emit, [q, k, v, bias, pastK, pastV], { attributes: { scale }, inputs }) => {
+  attention: (emit, [q, k, v, bias, ...cache], { attributes: { scale }, inputs }) => {
     const [batch, heads, rows, width] = inputs[0]!.shape as [number, number, number, number]
     const groups = inputs[1]!.shape[1]!
     const shared = heads / groups
     const columns = inputs[3]!.shape[3]!
-    const past = columns - rows
+    const behind = inputs[1]!.shape[2]!
     const folded = [batch, groups, shared * rows, width]
     const reshape = (x: string, shape: readonly number[]): string =>
       shared === 1 ? x : emit.op('Reshape', [x, emit.shape(shape)])
+    const [pastK, pastV] = inputs[1]!.shape[2]! < columns ? cache : [] // a cache of no slots joins nothing
 
     const queries = reshape(q!, folded) // [B, KV, G·T, hd]
     const fresh = scores(emit, queries, k!, scale)
     const joined = pastK ? emit.op('Concat', [scores(emit, queries, pastK, scale), fresh], { axis: int(3) }) : fresh
-    // One bias row per query row: heads unfolded for the addition, [B, H, T, S + T].
+    // One bias row per query row: heads unfolded for the addition, [B, H, T, S + R].
     const biased = emit.op('Add', [reshape(joined, [batch, heads, rows, columns]), bias!])
     const weights = reshape(emit.op('Softmax', [biased], { axis: int(-1) }), [batch, groups, shared * rows, columns])
     if (!pastV) return reshape(product(emit, weights, v!, [], PLAIN), inputs[0]!.shape)
-    const [old, recent] = emit.model.node('Split', [weights, emit.ints([past, rows])], 2, {
+    const [old, recent] = emit.model.node('Split', [weights, emit.ints([columns - behind, behind])], 2, {
       attributes: { axis: int(3) },
     })
     const sum = emit.op('Add', [emit.op('MatMul', [old!, pastV]), emit.op('MatMul', [recent!, v!])])

@@ -181,6 +181,7 @@ class Conversion {
   }
 
   private apply(node: Node): readonly string[] {
+    if (isKnownZero(node)) return node.outputs.map((output) => this.emit.filled(output, 0))
     const rule = rules[node.op] as Rule<OpName> | undefined
     if (!rule) throw new UnsupportedOpError('no ONNX form', { where: `${this.graph.name}: ${node.op}` })
     const result = rule(
@@ -199,7 +200,8 @@ class Conversion {
   private declareOutputs(): void {
     for (const { name, value } of this.graph.outputs) {
       const external = this.options.outputName(name)
-      this.model.node('Identity', [this.names.get(value)!], [external])
+      const source = sizeOf(value.shape) === 0 ? this.emit.filled(value, 0) : this.names.get(value)!
+      this.model.node('Identity', [source], [external])
       this.model.output(external, value.dtype, this.dimensions(value))
     }
   }
@@ -211,6 +213,18 @@ class Conversion {
       return extent === batch.extent ? batch.name : `${extent / batch.extent}*${batch.name}`
     })
   }
+}
+
+/** Operations whose results are sums of products or elements of their inputs. */
+const sums: ReadonlySet<OpName> = new Set<OpName>(['reduceSum', 'matmul', 'scatterAdd'])
+
+/**
+ * Whether the results have no elements, or are sums over none: nothing is left to compute, and a kernel of the WebGPU
+ * provider that meets a tensor without elements ends the process.
+ */
+function isKnownZero({ op, inputs, outputs }: Node): boolean {
+  const isEmpty = ({ shape }: Tensor): boolean => sizeOf(shape) === 0
+  return outputs.every(isEmpty) || (sums.has(op) && inputs.some(isEmpty))
 }
 
 function usedTensors(graph: Graph): Set<Tensor> {

@@ -5,7 +5,7 @@
  * constant, because an exported graph may have a batch extent that is known only at run time.
  */
 
-import type { DType, Node, OpName, Shape, Tensor } from '@afterthought/core'
+import type { DType, Node, OpName, Shape, Tensor, TensorSpec } from '@afterthought/core'
 import { GraphError } from '@afterthought/core'
 import type { Attribute, DataType, ModelBuilder } from '../model.ts'
 import { dataTypes } from '../model.ts'
@@ -82,6 +82,11 @@ export class Emitter {
     return this.op('Or', [kept, other])
   }
 
+  /** A tensor of one value, whose shape may hold the batch, or no elements. */
+  filled({ shape, dtype }: TensorSpec, value: number): string {
+    return this.op('Expand', [this.scalar(dtype, value), this.runtimeShape(shape)])
+  }
+
   isParameter(tensor: Tensor): boolean {
     return this.parameters.has(tensor)
   }
@@ -92,10 +97,11 @@ export class Emitter {
     return this.constant(`i64:${values}`, 'i64', [values.length], bytes)
   }
 
-  scalar(type: 'f32' | 'i32' | 'i64', value: number): string {
+  scalar(type: DType | 'i64', value: number): string {
     const arrays = {
       f32: () => Float32Array.of(value),
       i32: () => Int32Array.of(value),
+      bool: () => Uint8Array.of(Number(value !== 0)),
       i64: () => BigInt64Array.of(BigInt(value)),
     }
     return this.constant(`${type} scalar:${Object.is(value, -0) ? '-0' : value}`, type, [], () =>

@@ -1,7 +1,7 @@
 /** Reading and writing by index. */
 
 import { int, string } from '../model.ts'
-import { bytesOf, type Rules } from './emitter.ts'
+import type { Rules } from './emitter.ts'
 
 /** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
 const FEW_ROWS = 4
@@ -14,8 +14,7 @@ export const indexing: Rules = {
 
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
     const count = inputs[0]!.shape.reduce((product, extent) => product * extent, 1)
-    const zero = emit.constant('f32 zero', 'f32', [1], () => bytesOf(Float32Array.of(0)))
-    const zeros = emit.op('Expand', [zero, emit.runtimeShape(outputs[0]!.shape)])
+    const zeros = emit.filled(outputs[0]!, 0)
     const wide = emit.cast(indices!, 'i64')
     const tuples = emit.op('Reshape', [wide, emit.shape([count, 1])])
     const flat = emit.op('Reshape', [updates!, emit.shape([count, ...outputs[0]!.shape.slice(1)])])
@@ -29,6 +28,7 @@ export const indexing: Rules = {
    */
   updateSlice: (emit, [target, update, start], { attributes: { axis }, inputs }) => {
     const [slots, rows] = [inputs[0]!.shape[axis]!, inputs[1]!.shape[axis]!]
+    if (rows === 0) return target!
     emit.refuseDynamic('updateSlice', inputs[0]!.shape, [axis])
     const row = emit.op('Sub', [emit.iota('i32', [slots]), start!]) // row of the update that falls on each slot
     const aligned = emit.ints(inputs[0]!.shape.map((_, i) => (i === axis ? slots : 1)))

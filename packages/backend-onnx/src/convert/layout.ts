@@ -1,22 +1,17 @@
 /** Operations that move elements without computing. */
 
-import type { Shape } from '@afterthought/core'
-import { type Attribute, int, ints } from '../model.ts'
+import { sizeOf } from '@afterthought/core'
+import { int, ints } from '../model.ts'
 import type { Rules } from './emitter.ts'
 
-/** Reshape reads 0 as "copy this extent", so an empty result needs the flag that turns that off. */
-function allowEmpty(shape: Shape): Record<string, Attribute> {
-  return shape.includes(0) ? { allowzero: int(1) } : {}
-}
-
 export const layout: Rules = {
-  reshape: (emit, [x], { attributes: { shape } }) => emit.op('Reshape', [x!, emit.shape(shape)], allowEmpty(shape)),
+  reshape: (emit, [x], { attributes: { shape } }) => emit.op('Reshape', [x!, emit.shape(shape)]),
 
   transpose: (emit, [x], { attributes: { permutation }, inputs, outputs }) => {
     const extended = permutation.filter((axis) => inputs[0]!.shape[axis] !== 1)
     const keepsOrder = extended.every((axis, i) => i === 0 || axis > extended[i - 1]!)
     // Only axes of extent 1 move, as heads and rows do in a step of one row: nothing has to be copied.
-    if (keepsOrder) return emit.op('Reshape', [x!, emit.shape(outputs[0]!.shape)], allowEmpty(outputs[0]!.shape))
+    if (keepsOrder) return emit.op('Reshape', [x!, emit.shape(outputs[0]!.shape)])
     return emit.op('Transpose', [x!], { perm: ints(permutation) })
   },
 
@@ -33,11 +28,13 @@ export const layout: Rules = {
 
   concat: (emit, parts, { attributes: { axis }, inputs }) => {
     emit.refuseDynamic('concat', inputs[0]!.shape, [axis])
-    return emit.op('Concat', parts, { axis: int(axis) })
+    const filled = parts.filter((_, i) => inputs[i]!.shape[axis]! > 0)
+    return emit.op('Concat', filled, { axis: int(axis) })
   },
 
-  pad: (emit, [x], { attributes: { before, after, value }, inputs }) => {
+  pad: (emit, [x], { attributes: { before, after, value }, inputs, outputs }) => {
     const { shape, dtype } = inputs[0]!
+    if (sizeOf(shape) === 0) return emit.filled(outputs[0]!, value)
     const padded = shape.flatMap((_, axis) => (before[axis]! + after[axis]! > 0 ? [axis] : []))
     if (padded.length === 0) return emit.op('Identity', [x!])
     emit.refuseDynamic('pad', shape, padded)

@@ -26,7 +26,8 @@ export function isWeightProduct(node: Node<'matmul'>, isParameter: (tensor: Tens
     !node.attributes.transposeA &&
     weight!.shape.length === 2 &&
     isParameter(weight!) &&
-    sizeOf(node.inputs[0]!.shape) > 0
+    sizeOf(node.inputs[0]!.shape) > 0 &&
+    sizeOf(weight!.shape) > 0
   )
 }
 

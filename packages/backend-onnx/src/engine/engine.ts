@@ -14,15 +14,48 @@ import { ModelBuilder } from '../model.ts'
 import { type Engine, type EngineProvider, ortTypes, type Program, type RunRequest } from './protocol.ts'
 import type { Runtime } from './runtime.ts'
 
-interface Loaded {
+/** A program and its session, which must outlive the results it left on the device: their memory is the session's. */
+class Loaded {
   readonly program: Program
   readonly session: InferenceSession
+  private results = 0
+  private released = false
+
+  constructor(program: Program, session: InferenceSession) {
+    this.program = program
+    this.session = session
+  }
+
+  holdResult(): void {
+    this.results++
+  }
+
+  async freeResult(): Promise<void> {
+    this.results--
+    await this.endIfUnused()
+  }
+
+  /** Nothing more will run. */
+  async release(): Promise<void> {
+    this.released = true
+    await this.endIfUnused()
+  }
+
+  private async endIfUnused(): Promise<void> {
+    if (this.released && this.results === 0) await this.session.release()
+  }
+}
+
+/** What a buffer holds, and the program that it came from if its memory is that session's. */
+interface Contents {
+  readonly tensor: Tensor
+  readonly origin?: Loaded
 }
 
 /** An engine in this thread, over whichever build of ONNX Runtime it is given. */
 export class LocalEngine implements Engine {
   private readonly runtime: Runtime
-  private readonly tensors = new Map<number, Tensor>()
+  private readonly buffers = new Map<number, Contents>()
   private readonly programs = new Map<number, Loaded>()
   private readonly readers = new Map<string, Promise<InferenceSession>>()
   private last: Promise<unknown> = Promise.resolve()
@@ -33,7 +66,7 @@ export class LocalEngine implements Engine {
 
   upload(id: number, { data, shape, dtype }: HostTensor): Promise<void> {
     return this.inOrder(() => {
-      this.tensors.set(id, new this.runtime.Tensor(ortTypes[dtype], data, shape))
+      this.buffers.set(id, { tensor: new this.runtime.Tensor(ortTypes[dtype], data, shape) })
     })
   }
 
@@ -46,11 +79,8 @@ export class LocalEngine implements Engine {
   }
 
   free(ids: readonly number[]): Promise<void> {
-    return this.inOrder(() => {
-      for (const id of ids) {
-        this.tensors.get(id)?.dispose()
-        this.tensors.delete(id)
-      }
+    return this.inOrder(async () => {
+      for (const id of ids) await this.empty(id)
     })
   }
 
@@ -59,7 +89,7 @@ export class LocalEngine implements Engine {
       const session = await this.createSession(program).catch((cause: Error) => {
         throw new BackendError(`ONNX Runtime refuses the graph: ${firstLine(cause)}`, { where: program.name, cause })
       })
-      this.programs.set(id, { program, session })
+      this.programs.set(id, new Loaded(program, session))
     })
   }
 
@@ -71,7 +101,7 @@ export class LocalEngine implements Engine {
     return this.inOrder(async () => {
       const loaded = this.programs.get(id)
       this.programs.delete(id)
-      await loaded?.session.release()
+      await loaded?.release()
     })
   }
 
@@ -89,13 +119,11 @@ export class LocalEngine implements Engine {
 
   close(): Promise<void> {
     return this.inOrder(async () => {
-      const readers = await Promise.all(this.readers.values())
-      for (const session of [...[...this.programs.values()].map(({ session }) => session), ...readers]) {
-        await session.release()
-      }
+      for (const id of [...this.buffers.keys()]) await this.empty(id)
+      for (const loaded of this.programs.values()) await loaded.release()
+      for (const reader of this.readers.values()) await (await reader).release()
       this.programs.clear()
       this.readers.clear()
-      this.tensors.clear()
     })
   }
 
@@ -107,9 +135,9 @@ export class LocalEngine implements Engine {
   }
 
   private tensor(id: number, where: string): Tensor {
-    const tensor = this.tensors.get(id)
-    if (!tensor) throw new DisposedError('the buffer has been disposed of, or its run failed', { where })
-    return tensor
+    const contents = this.buffers.get(id)
+    if (!contents) throw new DisposedError('the buffer has been disposed of, or its run failed', { where })
+    return contents.tensor
   }
 
   private async evaluate({ program: id, inputs, outputs }: RunRequest): Promise<void> {
@@ -135,13 +163,21 @@ export class LocalEngine implements Engine {
       }
     }
     for (const [name, buffer] of Object.entries(outputs)) {
-      if (!program.appended.some((appended) => appended.name === name)) this.store(buffer, result(name))
+      if (!program.appended.some((appended) => appended.name === name)) await this.store(buffer, result(name), loaded)
     }
   }
 
-  private store(id: number, tensor: Tensor): void {
-    this.tensors.get(id)?.dispose()
-    this.tensors.set(id, tensor)
+  private async store(id: number, tensor: Tensor, origin: Loaded): Promise<void> {
+    await this.empty(id)
+    if (tensor.location !== 'cpu') origin.holdResult()
+    this.buffers.set(id, tensor.location === 'cpu' ? { tensor } : { tensor, origin })
+  }
+
+  private async empty(id: number): Promise<void> {
+    const contents = this.buffers.get(id)
+    this.buffers.delete(id)
+    contents?.tensor.dispose()
+    await contents?.origin?.freeResult()
   }
 
   private createSession(program: Program): Promise<InferenceSession> {

@@ -43,7 +43,8 @@ export class FiniteCheck {
   }
 }
 
-async function checkFile({ identity, location: { path, offset, byteLength } }: MappedParameter): Promise<void> {
+async function checkFile(parameter: MappedParameter): Promise<void> {
+  const { path, offset, byteLength } = parameter.location
   const file = await open(path).catch((cause: Error) => {
     throw new FileError(cause.message, { where: path, cause })
   })
@@ -56,8 +57,10 @@ async function checkFile({ identity, location: { path, offset, byteLength } }: M
       if (bytesRead !== wanted) throw new FileError('the file ended early', { where: path })
       const wrong = firstNotFinite(words, wanted / 4)
       if (wrong >= 0) {
+        // A weight of a model folder checks itself when it is read, and says which tensor of which file it is.
+        await parameter.read()
         throw new NumericError('a value is not finite', {
-          where: identity,
+          where: parameter.identity,
           expected: 'finite numbers',
           actual: `${new Float32Array(words.buffer)[wrong]} at element ${done / 4 + wrong}`,
           hint: 'The file is damaged or training diverged',

@@ -10,4 +10,5 @@ export const peers: Readonly<Record<string, Peer>> = {
   hf: pythonPeer('hf.py', 'Hugging Face transformers with its KV cache, on PyTorch'),
   coconut: pythonPeer('coconut.py', 'the public Coconut schedule on PyTorch: the prefix is read again for every token'),
   'jax-js': jaxJs,
+  torch: pythonPeer('train.py', 'training steps in PyTorch'),
 }

@@ -63,7 +63,7 @@ export const command: Command = defineCommand({
       const room = main.config.maxPositions - promptIds.length - settings.latents - endIds.length
       const stream = new TokenStream(main, output)
       const { rows, ms } = await rollout(models, [promptIds], {
-        ...rolloutSettings(models, settings),
+        ...rolloutSettings(settings),
         // Where there is no room at all the rollout says so.
         tokens: values['max-tokens'] ?? Math.max(1, Math.min(DEFAULT_TOKENS, room)),
         endIds,

@@ -1,6 +1,6 @@
 /** `afterthought verify`: a fixture folder of expected values, replayed on a backend of this machine. */
 
-import type { FixtureCheck, FixtureReport } from '@afterthought/core/testing'
+import type { FixtureCheck, FixtureReport } from '@afterthought/bench/fixture'
 import { type Command, defineCommand } from '../command.ts'
 import { backendOptions } from '../options.ts'
 import type { Colors } from '../output.ts'
@@ -21,7 +21,7 @@ export const command: Command = defineCommand({
     const [{ openBackend }, { openFolder }, { verifyFixture }] = await Promise.all([
       import('../backend.ts'),
       import('@afterthought/core/files'),
-      import('@afterthought/core/testing'),
+      import('@afterthought/bench/fixture'),
     ])
     const folder = await openFolder(operand!)
     const backend = await openBackend(values, (line) => output.note(line))

@@ -94,7 +94,7 @@ function niceCeiling(value: number): number {
 }
 
 /** Moves heights apart that are closer than `least`, keeping their order. */
-function spread(heights: readonly number[], least: number): number[] {
+export function spread(heights: readonly number[], least: number): number[] {
   const order = heights.map((_, i) => i).sort((a, b) => heights[a]! - heights[b]!)
   const result = [...heights]
   order.forEach((index, rank) => {

@@ -10,6 +10,7 @@ import type { Composite } from '../tensor/ops.ts'
 import { operations } from '../tensor/ops.ts'
 import { builder, constant } from '../tensor/trace.ts'
 import { formatSpec } from '../tensor/types.ts'
+import { sumOf } from './sum.ts'
 
 /**
  * Gradients of a scalar with respect to `wrt`, in the open trace. Zero where the objective does not depend on a tensor.
@@ -52,7 +53,8 @@ export function valueAndGradient(
 }
 
 class BackwardWalk {
-  private readonly gradients = new Map<Tensor, Tensor>()
+  /** What has come back to a tensor so far; one value once it has been asked for. */
+  private readonly gradients = new Map<Tensor, Tensor[]>()
   /** Tensors that depend on what is differentiated for: nothing else needs a gradient. */
   private readonly active: Set<Tensor>
 
@@ -61,12 +63,15 @@ class BackwardWalk {
   }
 
   seed(tensor: Tensor, value: Tensor): void {
-    const sum = this.gradients.get(tensor)
-    this.gradients.set(tensor, sum ? F.add(sum, value) : value)
+    const values = this.gradients.get(tensor)
+    if (values) values.push(value)
+    else this.gradients.set(tensor, [value])
   }
 
   gradientOf(tensor: Tensor): Tensor | undefined {
-    return this.gradients.get(tensor)
+    const values = this.gradients.get(tensor)
+    if (values && values.length > 1) values.splice(0, values.length, sumOf(values))
+    return values?.[0]
   }
 
   through(nodes: readonly Node[]): void {
@@ -79,7 +84,7 @@ class BackwardWalk {
   }
 
   private back(node: Node): void {
-    const upstream = this.gradients.get(node.outputs[0]!)
+    const upstream = this.gradientOf(node.outputs[0]!)
     if (!upstream || !node.inputs.some((input) => this.active.has(input))) return
     const { gradient: rule } = operations[node.op]
     if (rule === 'none') return

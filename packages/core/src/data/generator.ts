@@ -143,7 +143,7 @@ function draw(random: Random, hops: readonly [number, number], graphs: GraphPara
   })
 }
 
-interface Grown {
+export interface Grown {
   /** Bit 0: descends from node 0; bit 1: descends from node 1. */
   readonly labels: readonly number[]
   readonly edges: readonly Edge[]
@@ -152,7 +152,7 @@ interface Grown {
 /**
  * Adds nodes one by one, each with parents from one family, the other, or anywhere; deeper nodes are likelier parents.
  */
-function growGraph(random: Random, parameters: GraphParameters): Grown {
+export function growGraph(random: Random, parameters: GraphParameters): Grown {
   const { nodes, orphan, branch, personWeight, slope } = parameters
   const size = Math.min(nodes.most, Math.max(nodes.least, Math.round(random.normal(nodes.mean, nodes.deviation))))
   const labels = [1, 2]

@@ -6,7 +6,9 @@ export { type Dataset, type QuestionRecord, readRecords } from './formats.ts'
 export {
   type GeneratorOptions,
   type GraphParameters,
+  type Grown,
   generateProsqa,
+  growGraph,
   longGraphs,
   neighborsByHop,
   realGraphs,

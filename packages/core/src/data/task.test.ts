@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest'
 import type { LatentConfig } from '../io/latent-config.ts'
 import type { Tokenizer } from '../io/tokenizer.ts'
-import { taskOf } from './task.ts'
+import { type TaskPrompt, taskOf } from './task.ts'
 
 function tokenizerOf(ids: Readonly<Record<string, number>>): Tokenizer {
   const encode = (text: string): number[] => [...text].map((character) => character.codePointAt(0)!)
@@ -41,4 +41,20 @@ test('a symbolic prompt keeps the order of the text, and its answers are sentenc
   expect(prompt.endIds).toEqual([44])
   expect(prompt.optionIds).toEqual([2, 4])
   expect(prompt.answer([2])).toBe('Tom is a lorpus.')
+})
+
+test('a symbolic model that writes its reasoning answers behind [A]; one that thinks, at once', () => {
+  const question = 'Tom is a wumpus. Every wumpus is a lorpus. Sam is a yumpus. Is Tom a lorpus or yumpus?'
+  const latent = { format: 'prosqa-symbolic', latents: 0, startIds: [], endIds: [] } as const
+  const promptFor = (tokens: number): TaskPrompt =>
+    taskOf({ id: 'model', latent: { ...latent, tokens }, tokenizer: undefined }).encode(question)
+  const { promptIds, endIds, answer, graph } = promptFor(8)
+  const [wumpus, lorpus] = ['wumpus', 'lorpus'].map((name) => graph!.symbols.indexOf(name)) as [number, number]
+  expect(endIds).toEqual([])
+  expect(answer([wumpus, lorpus, 44, lorpus])).toBe(graph!.answerText(lorpus))
+  expect(answer([wumpus, lorpus])).toBe('')
+  expect(answer([wumpus, 44])).toBe('')
+  expect(promptFor(1).promptIds).toEqual(promptIds)
+  expect(promptFor(1).endIds).toEqual([44])
+  expect(promptFor(1).answer([lorpus])).toBe(graph!.answerText(lorpus))
 })

@@ -35,22 +35,29 @@ export interface Task {
   encode(question: string): TaskPrompt
 }
 
-/** ProsQA in symbols; the answer is one token. */
-const prosqaSymbolic: Task = {
-  name: 'prosqa-symbolic',
-  tokens: 1,
-  stopIds: [],
-  encode(question) {
-    const graph = encodeProsqa(question)
-    return {
-      promptIds: graph.promptIds,
-      endIds: graph.endIds,
-      optionIds: graph.optionIds,
-      graph,
-      answer: (ids) => ids.map((id) => graph.answerText(id)).join(' '),
-      tokenText: (id) => graph.symbols[id] ?? graph.answerText(id),
-    }
-  },
+/** ProsQA in symbols. The answer is the next token, or behind a chain of written facts the one that follows `[A]`. */
+function symbolicTask({ tokens = 1 }: Partial<LatentConfig> = {}): Task {
+  const written = tokens > 1
+  return {
+    name: 'prosqa-symbolic',
+    tokens,
+    stopIds: written ? [prosqaTokens.eos] : [],
+    encode(question) {
+      const graph = encodeProsqa(question)
+      const answerOf = (ids: readonly number[]): readonly number[] => {
+        const at = ids.indexOf(prosqaTokens.answer)
+        return at < 0 ? [] : ids.slice(at + 1, at + 2)
+      }
+      return {
+        promptIds: graph.promptIds,
+        endIds: written ? [] : graph.endIds,
+        ...(!written && { optionIds: graph.optionIds }),
+        graph,
+        answer: (ids) => (written ? answerOf(ids) : ids).map((id) => graph.answerText(id)).join(' '),
+        tokenText: (id) => graph.symbols[id] ?? graph.answerText(id),
+      }
+    },
+  }
 }
 
 /** Enough for a sentence; Coconut's limit for ProsQA (facebookresearch/coconut@27273cb). */
@@ -90,7 +97,7 @@ export function taskOf(model: {
   readonly tokenizer: Tokenizer | undefined
 }): Task {
   const symbolic = model.latent ? model.latent.format === 'prosqa-symbolic' : isSymbolic(model.tokenizer)
-  if (symbolic) return prosqaSymbolic
+  if (symbolic) return symbolicTask(model.latent)
   if (model.tokenizer === undefined) {
     throw new ConfigError('the model cannot read text', {
       where: model.id,

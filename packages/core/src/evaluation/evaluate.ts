@@ -114,7 +114,6 @@ function run(
   { settings, task, seed = 0, signal }: EvaluateOptions,
   replace: Pick<RolloutOptions, 'replace'>,
 ): Promise<Rollout> {
-  const { latent } = models.main
   const rows = rowsOf(batch)
   const [first] = rows
   return rollout(
@@ -131,7 +130,6 @@ function run(
       answerLogits: prompts[first!]!.optionIds !== undefined,
       ...(task.stopIds && { stopIds: task.stopIds }),
       ...(settings.refinement && { refinement: settings.refinement }),
-      ...(latent?.latentId !== undefined && { pauseId: latent.latentId }),
       ...(signal && { signal }),
       ...replace,
     },

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -95,6 +96,24 @@ describe('atomic writing', () => {
     await writeFileAtomically(path, Uint8Array.of(0x68, 0x69))
     expect(await readFile(path, 'utf8')).toBe('hi')
     expect(await readdir(join(folder, 'deep', 'er'))).toEqual(['file'])
+  })
+
+  it.runIf(existsSync('/proc/self'))('ends where the system takes no folders', async () => {
+    const writing = writeFileAtomically('/proc/afterthought/er/file', 'x')
+    await expect(writing).rejects.toThrow(FileError)
+    await expect(writing).rejects.toThrow('/proc/afterthought: no folder can be made here')
+  })
+
+  it('refuses a file where a folder should be', async () => {
+    await writeFile(join(folder, 'file'), 'old')
+    await expect(writeFileAtomically(join(folder, 'file', 'deep', 'x'), 'x')).rejects.toThrow(FileError)
+    expect(await readFile(join(folder, 'file'), 'utf8')).toBe('old')
+  })
+
+  it('makes the same folders twice at once', async () => {
+    const paths = [1, 2, 3, 4].map((i) => join(folder, 'a', 'b', 'c', `${i}`))
+    await Promise.all(paths.map((path) => writeFileAtomically(path, 'x')))
+    expect(await readdir(join(folder, 'a', 'b', 'c'))).toEqual(['1', '2', '3', '4'])
   })
 
   it('keeps the old contents when it fails', async () => {

@@ -7,7 +7,7 @@
 
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { copyFile, mkdir, rename, rm, stat, symlink } from 'node:fs/promises'
+import { copyFile, rename, rm, stat, symlink } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -17,7 +17,7 @@ import { AfterthoughtError, FileError } from '../errors.ts'
 import type { ModelFolder } from '../io/model-folder.ts'
 import { cachedSnapshot, hubCacheRoot, isHubId, repositoryFolder, shardsOf } from './hub-cache.ts'
 import { openLocalFolder } from './open.ts'
-import { writeFileAtomically } from './write.ts'
+import { makeFolder, writeFileAtomically } from './write.ts'
 
 export interface OpenFolderOptions {
   /** Never use the network. Default: whether the environment sets HF_HUB_OFFLINE. */
@@ -150,7 +150,7 @@ async function fetchBlob(repository: Repository, entry: ListFileEntry, path: str
     ...repository.access,
   })
   if (content === null) throw new FileError('the hub has no such file', { where })
-  await mkdir(dirname(path), { recursive: true })
+  await makeFolder(dirname(path))
   const incomplete = `${path}.${randomUUID()}.incomplete`
   try {
     const { bytes, sha256 } = await save(content.stream() as ReadableStream<Uint8Array>, incomplete)
@@ -181,7 +181,7 @@ async function save(stream: ReadableStream<Uint8Array>, path: string): Promise<{
 
 /** Relative, so that the cache can move; a copy where the system forbids links. */
 async function link(blob: string, target: string): Promise<void> {
-  await mkdir(dirname(target), { recursive: true })
+  await makeFolder(dirname(target))
   await rm(target, { force: true })
   await symlink(relative(dirname(target), blob), target).catch(() => copyFile(blob, target))
 }

@@ -12,6 +12,7 @@ export interface Bounds {
 export class ConfigReader {
   readonly where: string
   private readonly json: JsonObject
+  private readonly asked = new Set<string>()
 
   /** @throws ConfigError if `json` is not an object */
   constructor(json: unknown, where: string) {
@@ -22,6 +23,7 @@ export class ConfigReader {
 
   /** The raw value; null counts as absent, as everywhere in Hugging Face configurations. */
   get(key: string): unknown {
+    this.asked.add(key)
     return (Object.hasOwn(this.json, key) ? this.json[key] : undefined) ?? undefined
   }
 
@@ -72,6 +74,12 @@ export class ConfigReader {
   insist(key: string, only: boolean | number | string): void {
     const value = this.get(key) ?? only
     if (value !== only) throw this.error(key, `${describe(only)} (no other is supported)`, value)
+  }
+
+  /** @throws ConfigError if there is a key that nobody asked for: in a file of ours, a slip of the pen */
+  end(): void {
+    const key = Object.keys(this.json).find((name) => !this.asked.has(name))
+    if (key !== undefined) throw this.error(key, `no other key than ${[...this.asked].join(', ')}`, this.json[key])
   }
 
   error(key: string, expected: string, actual: unknown): ConfigError {

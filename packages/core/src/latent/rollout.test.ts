@@ -6,7 +6,7 @@ import { AbortedError, ArgumentError, CapacityError, NumericError } from '../err
 import { openFolder } from '../files/hub.ts'
 import { memoryFolder } from '../io/model-folder.ts'
 import { writeSafetensors } from '../io/safetensors.ts'
-import { loadModel } from '../models/language-model.ts'
+import { LanguageModel, loadModel } from '../models/language-model.ts'
 import { reference } from '../reference/backend.ts'
 import type { RefinementOptions, SearchOptions } from './options.ts'
 import type { ThoughtModels } from './programs.ts'
@@ -121,7 +121,6 @@ const refinements: [string, Partial<RolloutOptions>][] = [
   ['noise', { replace: 'noise' }],
   ['first', { replace: 'first' }],
   ['pause', { replace: 'pause' }],
-  ['pause token', { replace: 'pause', pauseId: 45 }],
 ]
 
 describe.each(refinements)('%s', (_name, options) => {
@@ -139,6 +138,26 @@ describe.each(refinements)('%s', (_name, options) => {
     })
     expect(distance(stepped[1]!.thoughts, alone!.thoughts)).toBeLessThan(1e-4)
   })
+})
+
+it('pauses on the latent marker, or on the mean embedding where a model has none', async () => {
+  const { main } = models
+  const marked = new LanguageModel(main.id, main.config, main.parameters, main.backend, undefined, {
+    ...main.latent!,
+    latentId: 45,
+  })
+  const { width, vocabSize } = main.config
+  const table = (await main.parameters.get('model.embed_tokens.weight')!.read()) as Float32Array
+  const marker = table.subarray(45 * width, 46 * width)
+  const mean = new Float32Array(width).map((_, i) => {
+    let sum = 0
+    for (let id = 0; id < vocabSize; id++) sum += table[id * width + i]!
+    return sum / vocabSize
+  })
+  const [on] = await run({ replace: 'pause' }, [prompts[1]!], { main: marked })
+  const [without] = await run({ replace: 'pause' }, [prompts[1]!])
+  expect(distance(on!.thoughts, [marker, marker, marker])).toBe(0)
+  expect(distance(without!.thoughts, [mean, mean, mean])).toBeLessThan(1e-6)
 })
 
 describe('refinement, exactly', () => {

@@ -36,10 +36,11 @@ export interface RolloutOptions {
   /** Tokens that end an answer, from the first one on; they are part of it. Default: the model's. */
   readonly stopIds?: readonly number[]
   readonly refinement?: RefinementOptions
-  /** Controls: what stands in the slots in place of the thoughts; vectors are [B, T, D]. */
+  /**
+   * Controls: what stands in the slots in place of the thoughts; vectors are [B, T, D]. `pause` is the model's latent
+   * marker, or the mean embedding where it has none.
+   */
   readonly replace?: Exclude<SlotSource, 'own' | 'given'> | Float32Array
-  /** The model's latent marker: the vector of `replace: 'pause'`. Default the mean embedding. */
-  readonly pauseId?: number
   /** Default greedy. */
   readonly sampling?: SamplingOptions
   /** Of sampling, noise and random directions. Default 0. */
@@ -134,7 +135,7 @@ function prepare(models: ThoughtModels, prompts: readonly (readonly number[])[],
       source: latents === 0 ? 'own' : source,
       refinement: resolveRefinement(latents === 0 ? {} : refinement, main.config.width, prompts.length),
       endIds: latents === 0 ? [] : endIds,
-      pauseId: options.pauseId,
+      pauseId: main.latent?.latentId,
     },
     batch: prompts.length,
     promptLength: 0,
@@ -143,7 +144,6 @@ function prepare(models: ThoughtModels, prompts: readonly (readonly number[])[],
   }
   requireModels(models, plan)
   main.checkIds(endIds)
-  if (options.pauseId !== undefined) main.checkIds([options.pauseId])
   const rows = latents === 0 ? prompts.map((prompt) => [...prompt, ...endIds]) : prompts
   const padded = pad(models, rows, options.promptLength)
   const sized = { ...plan, promptLength: padded.length }

@@ -20,17 +20,17 @@ import { families } from './registry.ts'
 export class TracedDecoder<Cache extends TracedCache = TracedCache> {
   readonly config: DecoderConfig
   readonly cache: Cache
-  private readonly prefix: string
+  private readonly source: string | Weights
   private readonly family: Family
   private readonly weights: Weights
 
-  /** @param prefix of the parameter names: `main`, `good`, `bad` */
-  constructor(prefix: string, config: DecoderConfig, cache: Cache) {
-    this.prefix = prefix
+  /** @param source prefix of the parameter names (`main`, `good`, `bad`), or the weights themselves: under training */
+  constructor(source: string | Weights, config: DecoderConfig, cache: Cache) {
+    this.source = source
     this.config = config
     this.cache = cache
     this.family = families[config.family]
-    this.weights = weightsOf(prefix, expectedParameters(config))
+    this.weights = typeof source === 'string' ? weightsOf(source, expectedParameters(config)) : source
   }
 
   /** (ids i32 [B, T]) → [B, T, D] */
@@ -60,7 +60,7 @@ export class TracedDecoder<Cache extends TracedCache = TracedCache> {
 
   /** Hidden state of a single vector [B, D] at position 0, without any context: [B, D]. */
   alone(vector: Tensor): Tensor {
-    const fresh = withoutCache(this.prefix, this.config, vector.shape[0]!)
+    const fresh = withoutCache(this.source, this.config, vector.shape[0]!)
     return lastRow(fresh.forward(asRow(vector)).lastHidden)
   }
 
@@ -70,13 +70,13 @@ export class TracedDecoder<Cache extends TracedCache = TracedCache> {
   }
 
   private with(cache: Cache): TracedDecoder<Cache> {
-    return new TracedDecoder(this.prefix, this.config, cache)
+    return new TracedDecoder(this.source, this.config, cache)
   }
 }
 
 /** A decoder of `batch` rows with nothing behind it: for embedding, unembedding, and states without context. */
-export function withoutCache(prefix: string, config: DecoderConfig, batch = 1): TracedDecoder {
-  return new TracedDecoder(prefix, config, growingCache(F.broadcastTo(constant(0, [], 'i32'), [batch])))
+export function withoutCache(source: string | Weights, config: DecoderConfig, batch = 1): TracedDecoder {
+  return new TracedDecoder(source, config, growingCache(F.broadcastTo(constant(0, [], 'i32'), [batch])))
 }
 
 /** [B, T, D] → [B, D]: the state at the last column. */

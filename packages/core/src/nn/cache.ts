@@ -1,9 +1,10 @@
 /**
  * The KV cache inside a trace, and the masks and positions that follow from it.
  *
- * Two forms with one meaning. A *fixed* cache has its full capacity from the start and grows by declared aliases: the
+ * Three forms with one meaning. A *fixed* cache has its full capacity from the start and grows by declared aliases: the
  * stepped plan replays one graph over it. A *growing* cache has exactly the rows written so far, by concatenation: the
- * trajectory plan unrolls a whole rollout over it with static shapes.
+ * trajectory plan unrolls a whole rollout over it with static shapes. A *prompted* cache grows behind a prompt that it
+ * never copies: training unrolls over it, and the backward pass writes the gradient of the prompt's keys only once.
  *
  * Prompts are left-padded, so that in every row the latent steps and the decoded tokens stand in the same columns. A row's
  * first real slot is `start`; every mask and every position, latent steps included, is derived from it.
@@ -24,6 +25,8 @@ export interface TracedCache {
   readonly length: number | Tensor
   /** Past rows per layer; none before the first append. A fixed cache also holds rows beyond `length`. */
   readonly past: readonly KeyValues[] | undefined
+  /** Rows of a prompted cache that were written behind `past`, per layer. */
+  readonly recent?: readonly KeyValues[]
   /** First real slot of each row [B] i32. */
   readonly start: Tensor
   /** The cache with the first `count` of the given new rows written behind the old ones. */
@@ -37,23 +40,44 @@ const firstRows = ({ k, v }: KeyValues, count: number): KeyValues => ({
   v: F.narrow(v, SEQUENCE, 0, count),
 })
 
+const joinRows = (a: KeyValues | undefined, b: KeyValues): KeyValues =>
+  a ? { k: F.concat([a.k, b.k], SEQUENCE), v: F.concat([a.v, b.v], SEQUENCE) } : b
+
+const rowsOf = (parts: readonly KeyValues[] | undefined): number => parts?.[0]?.k.shape[SEQUENCE] ?? 0
+
 /** A cache that holds exactly what was written. */
 export function growingCache(start: Tensor, past?: readonly KeyValues[]): TracedCache {
   return {
-    length: past?.[0]?.k.shape[SEQUENCE] ?? 0,
+    length: rowsOf(past),
     past,
     start,
     append: (fresh, count) =>
       growingCache(
         start,
-        fresh.map((rows, layer) => {
-          const kept = firstRows(rows, count)
-          const before = past?.[layer]
-          if (!before) return kept
-          return { k: F.concat([before.k, kept.k], SEQUENCE), v: F.concat([before.v, kept.v], SEQUENCE) }
-        }),
+        fresh.map((rows, layer) => joinRows(past?.[layer], firstRows(rows, count))),
       ),
   }
+}
+
+/** A growing cache whose first rows, the prompt, stay as they are. */
+export function promptedCache(start: Tensor, past?: readonly KeyValues[], recent?: readonly KeyValues[]): TracedCache {
+  return {
+    length: rowsOf(past) + rowsOf(recent),
+    past,
+    ...(recent && { recent }),
+    start,
+    append(fresh, count) {
+      const kept = fresh.map((rows) => firstRows(rows, count))
+      if (!past) return promptedCache(start, kept)
+      const joined = kept.map((rows, layer) => joinRows(recent?.[layer], rows))
+      return promptedCache(start, past, joined)
+    },
+  }
+}
+
+/** What new rows attend to behind `past`: the rows written since, then the new rows themselves. */
+export function behindPast(cache: TracedCache, layer: number, fresh: KeyValues): KeyValues {
+  return joinRows(cache.recent?.[layer], fresh)
 }
 
 /** A cache whose slots exist from the start. */
@@ -98,7 +122,7 @@ export function positionsOf(cache: TracedCache, rows: number): Tensor {
 /** Smallest finite f32: a row without any visible key then averages its keys instead of turning NaN. */
 const MASKED = -3.4028234663852886e38
 
-/** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + T]. */
+/** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + R + T] with R recent rows. */
 export function attentionBias(cache: TracedCache, rows: number): Tensor {
   const batch = cache.start.shape[0]!
   const start = F.reshape(cache.start, [batch, 1, 1, 1])
@@ -106,6 +130,11 @@ export function attentionBias(cache: TracedCache, rows: number): Tensor {
   const columns = F.reshape(slots, [1, 1, 1, rows])
   const causal = F.lessEqual(columns, F.reshape(slots, [1, 1, rows, 1])) // [1, 1, T, T]
   const parts = [F.and(causal, F.lessEqual(start, columns))]
+  const behind = rowsOf(cache.recent)
+  if (behind > 0) {
+    const written = F.reshape(F.add(F.iota(behind), rowsOf(cache.past)), [1, 1, 1, behind])
+    parts.unshift(F.broadcastTo(F.lessEqual(start, written), [batch, 1, rows, behind])) // [B, 1, T, R]
+  }
   if (cache.past) {
     const capacity = cache.past[0]!.k.shape[SEQUENCE]!
     const past = F.reshape(F.iota(capacity), [1, 1, 1, capacity])

@@ -103,7 +103,7 @@ export interface Attributes {
    */
   rotary: None
   /**
-   * (q [B,H,T,hd], k [B,KV,T,hd], v [B,KV,T,hd], bias [B|1,1,T,S+T] [, pastK [B,KV,S,hd], pastV [B,KV,S,hd]])
+   * (q [B,H,T,hd], k [B,KV,R,hd], v [B,KV,R,hd], bias [B|1,1,T,S+R] [, pastK [B,KV,S,hd], pastV [B,KV,S,hd]])
    * → [B,H,T,hd]. Softmax of q·[pastK;k]ᵀ·scale + bias over [pastV;v]; query head h reads key head ⌊h·KV/H⌋. A row whose
    * bias is the smallest finite number everywhere gives something finite.
    */

@@ -402,7 +402,7 @@ const refused: readonly Refused[] = [
     op: 'attention',
     inputs: [f32(1, 2, 2, 4), f32(1, 2, 2, 4), f32(1, 2, 2, 4), f32(1, 1, 2, 3)],
     attributes: { scale: 1 },
-    says: ['bias [B|1,1,T,S+T]', 'f32[1,1,2,3]'],
+    says: ['bias [B|1,1,T,S+R]', 'f32[1,1,2,3]'],
   },
   { op: 'attention', inputs: [f32(2, 4)], attributes: { scale: 1 }, says: ['f32[2,4]'] },
   { op: 'crossEntropy', inputs: [f32(2, 3), i32(3)], says: ['logits [N, V]', 'i32[3]'] },

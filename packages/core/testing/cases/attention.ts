@@ -18,6 +18,8 @@ interface Layout {
   readonly width: number
   /** Capacity of the cache, and how many of its slots count. None: no cache. */
   readonly past?: readonly [capacity: number, written: number]
+  /** Keys between the cache and the rows' own: thoughts that a trained rollout has written. Default: none. */
+  readonly recent?: number
   /** Padding slots at the start of each row of the batch. Default: none. */
   readonly padding?: readonly number[]
   /** One mask for the whole batch. */
@@ -25,9 +27,9 @@ interface Layout {
 }
 
 /** Slot numbers as the decoder counts them: written slots of the cache, then the new rows. */
-function maskOf({ batch, rows, past = [0, 0], padding = [], sharedBias = false }: Layout): HostTensor {
+function maskOf({ batch, rows, past = [0, 0], recent = 0, padding = [], sharedBias = false }: Layout): HostTensor {
   const [capacity, written] = past
-  const columns = capacity + rows
+  const columns = capacity + recent + rows
   const masks = sharedBias ? 1 : batch
   const data = new Float32Array(masks * rows * columns).fill(MASKED)
   for (let b = 0; b < masks; b++) {
@@ -35,7 +37,8 @@ function maskOf({ batch, rows, past = [0, 0], padding = [], sharedBias = false }
       for (let column = 0; column < columns; column++) {
         const slot = column < capacity ? column : written + column - capacity
         const exists = column >= capacity || column < written
-        if (exists && slot >= (padding[b] ?? 0) && slot <= written + row) data[(b * rows + row) * columns + column] = 0
+        if (exists && slot >= (padding[b] ?? 0) && slot <= written + recent + row)
+          data[(b * rows + row) * columns + column] = 0
       }
     }
   }
@@ -43,9 +46,9 @@ function maskOf({ batch, rows, past = [0, 0], padding = [], sharedBias = false }
 }
 
 function attend(random: RandomTensors, layout: Layout): OpCall {
-  const { batch, heads, groups, rows, width, past } = layout
+  const { batch, heads, groups, rows, width, past, recent = 0 } = layout
   const q = random.normal([batch, heads, rows, width])
-  const fresh = [random.normal([batch, groups, rows, width]), random.normal([batch, groups, rows, width])]
+  const fresh = [0, 1].map(() => random.normal([batch, groups, recent + rows, width]))
   const cache = past ? [0, 1].map(() => random.normal([batch, groups, past[0], width])) : []
   return call('attention', [q, ...fresh, maskOf(layout), ...cache], { scale: width ** -0.5 })
 }
@@ -91,6 +94,10 @@ export const attentionCases: readonly Case[] = [
     { ...base, past: [64, 1], rows: 1 },
     { ...base, past: [127, 126], rows: 1, heads: 4, groups: 2, width: 16 },
     { ...base, past: [33, 20], rows: 2, batch: 2 },
+  ]),
+  attention('keys between the cache and the rows', [
+    { ...base, recent: 1, past: [7, 7] },
+    { ...base, recent: 5, past: [13, 13], rows: 1, batch: 2, heads: 4, groups: 2, padding: [3, 0] },
   ]),
   attention('left padding', [
     { ...base, batch: 2, padding: [0, 2] },

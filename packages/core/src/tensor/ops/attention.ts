@@ -19,18 +19,18 @@ function attentionShape(inputs: readonly TensorSpec[]): TensorSpec[] {
   inputs.forEach((spec, i) => expectRank('attention', spec, 4, `operand ${i}`))
   const [q, k, v, bias, pastK, pastV] = inputs.map((spec) => spec.shape)
   const [batch, heads, rows, width] = q as [number, number, number, number]
-  const groups = k![1]!
+  const [, groups = 0, fresh = 0] = k!
   const past = pastK?.[2] ?? 0
   const fits =
     heads % groups === 0 &&
-    [k!, v!].every((shape) => `${shape}` === `${[batch, groups, rows, width]}`) &&
+    [k!, v!].every((shape) => `${shape}` === `${[batch, groups, fresh, width]}`) &&
     (bias![0] === 1 || bias![0] === batch) &&
-    `${bias!.slice(1)}` === `${[1, rows, past + rows]}` &&
+    `${bias!.slice(1)}` === `${[1, rows, past + fresh]}` &&
     (!withPast || [pastK!, pastV!].every((shape) => `${shape}` === `${[batch, groups, past, width]}`))
   if (!fits) {
     throw new ShapeError('operands do not fit', {
       where: 'attention',
-      expected: 'q [B,H,T,d], k and v [B,KV,T,d], bias [B|1,1,T,S+T], past k and v [B,KV,S,d]',
+      expected: 'q [B,H,T,d], k and v [B,KV,R,d], bias [B|1,1,T,S+R], past k and v [B,KV,S,d]',
       actual: formatSpecs(inputs),
     })
   }

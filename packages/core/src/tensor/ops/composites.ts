@@ -7,7 +7,7 @@ import { ShapeError } from '../../errors.ts'
 import * as F from '../functional.ts'
 import type { Tensor } from '../graph.ts'
 import type { Composite } from '../ops.ts'
-import type { TensorSpec } from '../types.ts'
+import { sizeOf, type TensorSpec } from '../types.ts'
 import { expectInputs, formatSpecs } from './rules.ts'
 
 const lastAxis = (x: TensorSpec): number => x.shape.length - 1
@@ -101,13 +101,17 @@ export const composites = {
 
   rmsNorm: {
     infer: (inputs) => normShape('rmsNorm', inputs, 1),
-    // dx = (γg − x̂·mean(γg·x̂)) / r
+    // dx = (γg − x·(x·γg)/(D r²)) / r and dγ = Σ g·x / r, both sums as products of g·x with a vector
     gradient: ({ inputs: [x, weight], upstream, attributes: { epsilon } }) => {
-      const root = F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon))
-      const normal = F.div(x!, root)
-      const scaled = F.mul(upstream, weight!)
-      const gradient = F.div(F.sub(scaled, F.mul(normal, meanLast(F.mul(scaled, normal)))), root)
-      return [gradient, sumRows(F.mul(upstream, normal))]
+      const width = weight!.shape[0]!
+      const inverse = F.div(1, F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon)))
+      const along = F.mul(upstream, x!)
+      const rows = F.reshape(along, [sizeOf(x!.shape) / width, width])
+      const projected = F.reshape(F.matmul(rows, F.reshape(weight!, [width, 1])), inverse.shape)
+      const share = F.mul(F.mul(projected, F.mul(inverse, inverse)), 1 / width)
+      const gradient = F.mul(F.sub(F.mul(upstream, weight!), F.mul(x!, share)), inverse)
+      const perColumn = F.matmul(F.reshape(inverse, [rows.shape[0]!, 1]), rows, { transposeA: true })
+      return [gradient, F.reshape(perColumn, [width])]
     },
     decompose([x, weight], { epsilon }) {
       return [F.mul(F.div(x!, F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon))), weight!)]
@@ -116,7 +120,20 @@ export const composites = {
 
   gelu: {
     infer: (inputs) => sameShape('gelu', inputs),
-    gradient: 'decompose',
+    gradient: ({ inputs: [x], outputs: [y], upstream, attributes: { approximate } }) => {
+      const square = F.mul(x!, x!)
+      if (approximate === 'none') {
+        const density = F.mul(F.exp(F.mul(square, -0.5)), 1 / Math.sqrt(2 * Math.PI))
+        const share = F.mul(F.add(F.erf(F.mul(x!, Math.SQRT1_2)), 1), 0.5)
+        return [F.mul(upstream, F.add(share, F.mul(x!, density)))]
+      }
+      // The tanh form is x·s with s = sigmoid(x·(a + b·x²)): its slope is s + y·(1 − s)·(a + 3b·x²).
+      const a = 2 * SQRT_2_OVER_PI
+      const bent = F.mul(square, a * CUBIC)
+      const share = F.sigmoid(F.mul(x!, F.add(bent, a)))
+      const inner = F.mul(F.mul(y!, F.sub(1, share)), F.add(F.mul(bent, 3), a))
+      return [F.mul(upstream, F.add(share, inner))]
+    },
     decompose([x], { approximate }) {
       const half = F.mul(x!, 0.5)
       if (approximate === 'none') return [F.mul(half, F.add(F.erf(F.mul(x!, Math.SQRT1_2)), 1))]
@@ -127,10 +144,10 @@ export const composites = {
 
   silu: {
     infer: (inputs) => sameShape('silu', inputs),
-    gradient: ({ inputs: [x], upstream }) => {
-      const gate = F.sigmoid(x!)
-      return [F.mul(upstream, F.mul(gate, F.add(F.mul(x!, F.sub(1, gate)), 1)))]
-    },
+    // s + x·s·(1 − s) = y + s·(1 − y)
+    gradient: ({ inputs: [x], outputs: [y], upstream }) => [
+      F.mul(upstream, F.add(y!, F.mul(F.sigmoid(x!), F.sub(1, y!)))),
+    ],
     decompose: ([x]) => [F.mul(x!, F.sigmoid(x!))],
   } as Composite<'silu'>,
 

@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, describe, expect, it } from 'vitest'
+import { tinyRecipe } from '../../../train/test/tiny-recipe.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'afterthought-train-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const recipe = join(folder, 'tiny.json')
+const phases = tinyRecipe.phases.map((phase) => ({ ...phase, steps: 40 * phase.steps }))
+writeFileSync(recipe, JSON.stringify({ ...tinyRecipe, phases }))
+
+/** Starts the command; the second promise is its exit status, null if it was killed. */
+function train(words: readonly string[]): { readonly kill: () => void; readonly status: Promise<number | null> } {
+  const bin = fileURLToPath(new URL('../../bin/afterthought.js', import.meta.url))
+  const options = ['--backend', 'onnx:cpu', '--threads', '2', '--checkpoint-every', '1', '--json', '--quiet']
+  const environment = { ...process.env, AFTERTHOUGHT_SOURCE: '1' }
+  const child = spawn(process.execPath, [bin, 'train', ...words, ...options], { env: environment, stdio: 'ignore' })
+  const status = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  return { kill: () => child.kill('SIGKILL'), status }
+}
+
+describe('train', () => {
+  it('ends the same bit by bit when it is killed at any moment and taken up again', { timeout: 300_000 }, async () => {
+    const [whole, broken] = [join(folder, 'whole'), join(folder, 'broken')]
+    expect(await train([recipe, '--out', whole]).status).toBe(0)
+    let status: number | null = null
+    let kills = 0
+    while (status === null && kills < 6) {
+      const { kill, status: ended } = train(
+        existsSync(join(broken, 'state.safetensors')) ? ['--resume', broken] : [recipe, '--out', broken],
+      )
+      const killed = setTimeout(2500 + 2500 * Math.random(), undefined).then(kill)
+      status = await ended
+      if (status === null) kills++
+      await killed
+    }
+    if (status === null) status = await train(['--resume', broken]).status
+    expect(status).toBe(0)
+    expect(kills).toBeGreaterThan(0)
+    for (const file of ['state.safetensors', 'model/model.safetensors', 'early/model.safetensors']) {
+      expect(readFileSync(join(broken, file)).equals(readFileSync(join(whole, file))), file).toBe(true)
+    }
+    const steps = (path: string): number[] =>
+      readFileSync(join(path, 'log.jsonl'), 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as { step: number; loss?: number })
+        .flatMap(({ step, loss }) => (loss === undefined ? [] : [step]))
+    expect(steps(broken)).toEqual(steps(whole))
+    expect(readFileSync(join(broken, 'curves.svg'), 'utf8')).toContain('<svg')
+    expect(await train([recipe, '--out', whole]).status, 'no run is written over').toBe(2)
+  })
+
+  it('refuses a recipe that is not there, and a command line without one', async () => {
+    expect(await train(['no-such-recipe']).status).toBe(2)
+    expect(await train([]).status).toBe(2)
+  })
+})

@@ -1,0 +1,238 @@
+/** `afterthought train`: a recipe, run from nothing or taken up again, with everything it went through written down. */
+
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { AbortedError } from '@afterthought/core'
+import { parseProsqaItems } from '@afterthought/core/data'
+import { writeFileAtomically } from '@afterthought/core/files'
+import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/train'
+import { asset } from '../assets.ts'
+import { type Command, defineCommand } from '../command.ts'
+import { type LogLine, learningCurves } from '../drawing/learning-curves.ts'
+import { svgFile } from '../drawing/svg.ts'
+import { backendOptions } from '../options.ts'
+import type { Output } from '../output.ts'
+import { formatSeconds } from '../progress.ts'
+import { UsageError } from '../usage-error.ts'
+
+const STATE = 'state.safetensors'
+const LOG = 'log.jsonl'
+const CURVES = 'curves.svg'
+
+export const command: Command = defineCommand({
+  description:
+    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa; its controls ' +
+    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause), or a JSON file. The ' +
+    'folder gets a checkpoint, a log, learning curves and the model. A run that was stopped, in whatever way, goes on ' +
+    'with --resume from its last checkpoint, with the same result bit by bit on the same backend and threads.',
+  examples: [
+    ['train prosqa --out ./my-model', 'a model that thinks, from nothing'],
+    ['train --resume ./my-model', 'after a stop, a kill, a power cut'],
+    ['train prosqa-cot --seed 1 --threads 2', 'a model that writes its reasoning down instead'],
+    ['solve --model ./my-model/model "…"', 'with what was trained'],
+  ],
+  operand: { name: 'CONFIG', description: 'A recipe: a name or a JSON file', required: false },
+  options: {
+    out: { type: 'text', value: 'FOLDER', description: 'Where everything goes; default ./afterthought-NAME' },
+    resume: { type: 'text', value: 'FOLDER', description: 'Take up the run of this folder again' },
+    validation: { type: 'text', value: 'FILE', description: 'ProsQA items; default 60 that come with the package' },
+    seed: { type: 'integer', value: 'N', description: 'Instead of the seed of the recipe' },
+    steps: { type: 'integer', least: 1, value: 'N', description: 'Stop after step N, with a checkpoint' },
+    'checkpoint-every': { type: 'integer', least: 1, value: 'SECONDS', description: 'Default 60' },
+    'report-every': { type: 'integer', least: 1, value: 'STEPS', description: 'Steps per line of the log; default 20' },
+    ...backendOptions,
+  },
+  async run({ values, operand, output, signal }) {
+    const folder = values.resume ?? values.out ?? `./afterthought-${basename(operand ?? '', '.json')}`
+    if ((values.resume === undefined) === (operand === undefined)) {
+      throw new UsageError('one of the two', { where: 'train', expected: 'CONFIG or --resume FOLDER' })
+    }
+    const [{ openBackend }, { TrainingRun, puzzleOf }] = await Promise.all([
+      import('../backend.ts'),
+      import('@afterthought/train'),
+    ])
+    const file = values.validation ?? asset('data/prosqa-validation.json')
+    const puzzles = parseProsqaItems(JSON.parse(await readFile(file, 'utf8')), file).map(puzzleOf)
+    const recipe = operand === undefined ? undefined : await readRecipe(operand, values.seed)
+    if (recipe && existsSync(join(folder, STATE))) {
+      throw new UsageError('there is a run already', {
+        where: `train --out ${folder}`,
+        expected: 'a new folder',
+        hint: `Go on with train --resume ${folder}`,
+      })
+    }
+    const backend = await openBackend(values, (line) => output.note(line))
+    try {
+      const run = recipe
+        ? TrainingRun.start(recipe, backend)
+        : await TrainingRun.resume(await readFile(join(folder, STATE)), backend)
+      const session = new Session(run, folder, puzzles, output)
+      await session.open()
+      const reached = await session.train({
+        until: Math.min(values.steps ?? Number.POSITIVE_INFINITY, run.curriculum.steps),
+        checkpointSeconds: values['checkpoint-every'] ?? 60,
+        reportSteps: values['report-every'] ?? 20,
+        signal,
+      })
+      await run.dispose()
+      if (!reached) throw new AbortedError('stopped', { hint: `Go on with train --resume ${folder}` })
+      return 0
+    } finally {
+      await backend.dispose()
+    }
+  },
+})
+
+/** A recipe of the package by name, or a file; with another seed if asked for. */
+async function readRecipe(name: string, seed: number | undefined): Promise<unknown> {
+  const own = asset(`recipes/${name}.json`)
+  const path = /^[\w-]+$/.test(name) && existsSync(own) ? own : name
+  if (!existsSync(path)) {
+    throw new UsageError('no such recipe', { where: 'train', actual: JSON.stringify(name), hint: 'Try train prosqa' })
+  }
+  const recipe = JSON.parse(await readFile(path, 'utf8')) as object
+  return seed === undefined ? recipe : { ...recipe, seed }
+}
+
+interface Pace {
+  readonly until: number
+  readonly checkpointSeconds: number
+  readonly reportSteps: number
+  readonly signal: AbortSignal
+}
+
+/** A run with its folder: what is written, shown and remembered. */
+class Session {
+  private readonly run: TrainingRun
+  private readonly folder: string
+  private readonly puzzles: readonly Puzzle[]
+  private readonly output: Output
+  private lines: LogLine[] = []
+
+  constructor(run: TrainingRun, folder: string, puzzles: readonly Puzzle[], output: Output) {
+    this.run = run
+    this.folder = folder
+    this.puzzles = puzzles
+    this.output = output
+  }
+
+  /** Reads what the log says of the steps before the checkpoint; later ones will come again. */
+  async open(): Promise<void> {
+    const path = join(this.folder, LOG)
+    if (this.run.steps === 0 || !existsSync(path)) return
+    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '')
+    this.lines = lines.map((line) => JSON.parse(line) as LogLine).filter(({ step }) => step <= this.run.steps)
+  }
+
+  /** @returns whether the last step was reached */
+  async train({ until, checkpointSeconds, reportSteps, signal }: Pace): Promise<boolean> {
+    const { run, output } = this
+    const progress = output.progress('step', run.curriculum.steps)
+    let saved = performance.now()
+    let since = performance.now()
+    let records: StepRecord[] = []
+    const begun = { at: performance.now(), step: run.steps }
+    while (run.steps < until && !signal.aborted) {
+      records.push(await run.step())
+      for (const [name, step] of Object.entries(run.recipe.keep ?? {})) if (step === run.steps) await this.keep(name)
+      if (run.steps % reportSteps === 0 || run.steps === until) {
+        const seconds = (performance.now() - since) / 1000
+        const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
+        this.report(summary(records, seconds), perStep * (run.curriculum.steps - run.steps))
+        since = performance.now()
+        records = []
+      }
+      progress.advance(run.steps)
+      if (performance.now() - saved > checkpointSeconds * 1000) {
+        await this.save()
+        saved = performance.now()
+      }
+    }
+    progress.end()
+    const validation = await this.save()
+    if (run.steps < until) return false
+    const model = join(this.folder, 'model')
+    const text = (): string =>
+      `${run.steps} steps; of ${validation.n} validation questions right: ${inWords(validation)}\nmodel in ${model}`
+    if (output.json) output.jsonLine({ done: true, steps: run.steps, checkpoint: this.folder, model, validation })
+    else output.result({}, text)
+    return true
+  }
+
+  private report(line: LogLine, secondsLeft: number): void {
+    this.lines.push(line)
+    const { step, loss, tokensPerSecond, task, thoughts } = line as Record<string, number>
+    if (this.output.json) this.output.jsonLine(line)
+    else {
+      const thinking = thoughts! > 0 ? `, ${thoughts} thoughts` : ''
+      const shares = ['mass', 'taskAccuracy']
+        .flatMap((name) => (name in line ? [` ${name} ${(line[name] as number).toFixed(3)}`] : []))
+        .join(',')
+      this.output.note(
+        `step ${step}/${this.run.curriculum.steps} ${task}${thinking}: loss ${loss!.toFixed(4)},${shares} ` +
+          `${Math.round(tokensPerSecond!)} tokens/s, ${formatSeconds(secondsLeft)} left`,
+      )
+    }
+  }
+
+  /** Checkpoint, model, log and curves. The log is written before the checkpoint that it must reach at least. */
+  private async save(): Promise<Validation> {
+    const { run, folder } = this
+    const validation = await this.validate()
+    const { n: validated, ...shares } = validation
+    const line: LogLine = { step: run.steps, ...shares, validated }
+    this.lines.push(line)
+    if (this.output.json) this.output.jsonLine(line)
+    else this.output.note(`validation ${inWords(validation)}`)
+    await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
+    const title = `Training, ${run.steps} of ${run.curriculum.steps} steps`
+    await writeFileAtomically(join(folder, CURVES), svgFile(learningCurves(this.lines, title)))
+    await this.keep('model')
+    await writeFileAtomically(join(folder, STATE), await run.checkpoint())
+    return validation
+  }
+
+  /** The model as it is now, as a folder of its own. */
+  private async keep(name: string): Promise<void> {
+    for (const [file, data] of Object.entries(await this.run.model()))
+      await writeFileAtomically(join(this.folder, name, file), data)
+  }
+
+  private async validate(): Promise<Validation> {
+    const { run, puzzles } = this
+    const asked = { n: puzzles.length, accuracy: await run.accuracy(puzzles, run.recipe.latents) }
+    return run.recipe.latents === 0 ? asked : { ...asked, withoutThoughts: await run.accuracy(puzzles, 0) }
+  }
+}
+
+/** Shares of validation questions answered right. */
+interface Validation {
+  readonly n: number
+  readonly accuracy: number
+  /** Where there are thoughts to leave out. */
+  readonly withoutThoughts?: number
+}
+
+const inWords = ({ accuracy, withoutThoughts }: Validation): string =>
+  percent(accuracy) + (withoutThoughts === undefined ? '' : `, without thoughts ${percent(withoutThoughts)}`)
+
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
+
+function summary(records: readonly StepRecord[], seconds: number): LogLine {
+  const last = records.at(-1)!
+  const mean = (name: string): number =>
+    records.reduce((sum, { report }) => sum + (report[name] ?? 0), 0) / records.length
+  const { accuracy, ...terms } = last.report
+  return {
+    step: last.step,
+    phase: last.phase,
+    task: last.task,
+    thoughts: last.thoughts,
+    learningRate: last.learningRate,
+    tokensPerSecond: records.reduce((sum, { tokens }) => sum + tokens, 0) / seconds,
+    seconds,
+    ...Object.fromEntries(Object.keys(terms).map((name) => [name, mean(name)])),
+    ...(accuracy !== undefined && { taskAccuracy: mean('accuracy') }),
+  }
+}

@@ -1,0 +1,92 @@
+import { loadModel, reference } from '@afterthought/core'
+import { Random } from '@afterthought/core/data'
+import { memoryFolder } from '@afterthought/core/io'
+import { describe, expect, it } from 'vitest'
+import { tinyRecipe } from '../test/tiny-recipe.ts'
+import { drawPuzzle } from './puzzles.ts'
+import { parseRecipe } from './recipe.ts'
+import { type StepRecord, TrainingRun } from './run.ts'
+
+async function finish(run: TrainingRun): Promise<{ records: StepRecord[]; state: Uint8Array }> {
+  const records: StepRecord[] = []
+  while (!run.finished) records.push(await run.step())
+  return { records, state: await run.checkpoint() }
+}
+
+describe('a training run', () => {
+  it('goes through its phases, and its ladder up', async () => {
+    const { records } = await finish(TrainingRun.start(tinyRecipe, reference()))
+    expect(records.map(({ task }) => task)).toEqual([
+      ...new Array(3).fill('queries'),
+      ...new Array(6).fill('thoughts'),
+      ...new Array(3).fill('tokens'),
+    ])
+    const ladder = records.filter(({ phase }) => phase === 1).map(({ thoughts }) => thoughts)
+    expect(ladder[0]).toBe(1)
+    expect(ladder.at(-1)).toBe(2)
+    expect(records.every(({ report }) => Number.isFinite(report.loss))).toBe(true)
+  })
+
+  it('is the same bit by bit, whether or not it was taken up from a checkpoint, wherever that was', async () => {
+    const backend = reference()
+    const whole = await finish(TrainingRun.start(tinyRecipe, backend))
+    for (const stop of [1, 4, 6, 9]) {
+      const first = TrainingRun.start(tinyRecipe, backend)
+      for (let i = 0; i < stop; i++) await first.step()
+      const second = await TrainingRun.resume(await first.checkpoint(), backend)
+      expect(second.steps).toBe(stop)
+      const rest = await finish(second)
+      expect(rest.records).toEqual(whole.records.slice(stop))
+      expect(rest.state).toEqual(whole.state)
+    }
+  })
+
+  it('differs with another seed', async () => {
+    const backend = reference()
+    const first = await TrainingRun.start(tinyRecipe, backend).step()
+    const second = await TrainingRun.start({ ...tinyRecipe, seed: 4 }, backend).step()
+    expect(second.report.loss).not.toBe(first.report.loss)
+  })
+
+  it('writes a model that loads, and counts its right answers', async () => {
+    const backend = reference()
+    const run = TrainingRun.start({ ...tinyRecipe, latents: 2, phases: tinyRecipe.phases.slice(0, 2) }, backend)
+    await run.step()
+    const model = await loadModel(memoryFolder('trained', await run.model()), backend)
+    expect(model.config.width).toBe(16)
+    expect(model.latent).toMatchObject({ latents: 2, endIds: [44] })
+    const random = new Random(1)
+    const puzzles = Array.from({ length: 7 }, () => drawPuzzle(random, 'tiny'))
+    const accuracy = await run.accuracy(puzzles, 2)
+    expect(accuracy * 7).toBeCloseTo(Math.round(accuracy * 7), 5)
+  })
+
+  it('refuses what is no checkpoint', async () => {
+    const run = TrainingRun.start(tinyRecipe, reference())
+    const bytes = (await run.model())['model.safetensors'] as Uint8Array
+    await expect(TrainingRun.resume(bytes, reference())).rejects.toThrow('not a training checkpoint')
+  })
+})
+
+describe('parseRecipe', () => {
+  const refuse = (changes: object, message: RegExp): void => {
+    expect(() => parseRecipe({ ...tinyRecipe, ...changes }, 'r.json')).toThrow(message)
+  }
+  it('names what is wrong', () => {
+    refuse({ batch: 0 }, /r\.json: bad "batch"/)
+    refuse({ accumulate: 4 }, /"accumulate".*divisor/)
+    refuse({ lengths: [32, 16] }, /"lengths".*ascending/)
+    refuse({ schedule: {} }, /schedule: bad "peak"/)
+    refuse({ supervision: 'all' }, /"supervision"/)
+    refuse({ phases: [] }, /"phases"/)
+    refuse({ phases: [{ task: 'dance', graphs: ['tiny'], steps: 1 }] }, /phases\[0\].*"task"/)
+    refuse({ phases: [{ task: 'queries', graphs: ['huge'], steps: 1 }] }, /"graphs"/)
+    refuse({ optimizer: { betas: [0.9, 1] } }, /"betas"/)
+    refuse({ latents: 2 }, /"latents".*writing/)
+    refuse({ keep: { '../early': 3 } }, /keep: bad "\.\.\/early"/)
+    refuse({ keep: { early: 0 } }, /keep: bad "early"/)
+    refuse({ learningRate: 1 }, /r\.json: bad "learningRate".*no other key/)
+    refuse({ phases: [{ task: 'tokens', graphs: ['tiny'], steps: 1, chain: false }] }, /phases\[0\]: bad "chain"/)
+    refuse({ model: { ...tinyRecipe.model, model_type: 'rnn' } }, /model_type/)
+  })
+})

@@ -1,0 +1,36 @@
+/** A recipe that takes seconds on the reference backend, with every kind of phase. */
+
+export const tinyRecipe = {
+  seed: 3,
+  model: {
+    model_type: 'llama',
+    hidden_act: 'silu',
+    hidden_size: 16,
+    intermediate_size: 24,
+    num_hidden_layers: 2,
+    num_attention_heads: 2,
+    num_key_value_heads: 1,
+    vocab_size: 48,
+    max_position_embeddings: 128,
+    rms_norm_eps: 1e-5,
+    rope_theta: 10000,
+    tie_word_embeddings: true,
+  },
+  initialization: { embedding: 0.35, residual: 0.5, finalNorm: 0.35 },
+  optimizer: { betas: [0.9, 0.98], decay: 0.01, clip: 1 },
+  schedule: { peak: 3e-3, warmup: 4, shape: 'cosine', hold: 0.5, floor: 0.1 },
+  batch: 6,
+  accumulate: 2,
+  lengths: [24, 32, 48],
+  queries: 3,
+  supervision: 'walk',
+  latents: 0,
+  keep: { early: 5 },
+  phases: [
+    { task: 'queries', graphs: ['tiny'], steps: 3, superposed: 2 },
+    { task: 'thoughts', graphs: ['tiny'], thoughts: 'ladder', pass: 0.001, most: 2, steps: 4, rate: 0.5 },
+    { task: 'thoughts', graphs: ['tiny'], thoughts: 2, slots: 'pause', steps: 2 },
+    { task: 'tokens', graphs: ['tiny'], steps: 2 },
+    { task: 'tokens', graphs: ['tiny'], skip: 6, steps: 1 },
+  ],
+} as const
