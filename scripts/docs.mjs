@@ -4,7 +4,8 @@
  *     node scripts/docs.mjs dev | build | types | links | blocks | browser | check
  *
  * `check` is the last four over a finished build. `browser` needs Chromium: Debian's is installed where that is allowed;
- * without one it says so, and fails only in continuous integration (CI=true).
+ * without one it says so, and fails only in continuous integration (CI=true). It leaves screenshots, light and dark, wide
+ * and narrow, in apps/docs/.vitepress/screenshots.
  */
 
 import { spawnSync } from 'node:child_process'
@@ -33,7 +34,7 @@ const tasks = {
   types: [tool('vue-tsc', '--noEmit', '--project', '.')],
   links: [script('check-links')],
   blocks: [script('run-blocks')],
-  browser: [script('check-browser')],
+  browser: [script('check-browser', '--screenshots', join('.vitepress', 'screenshots'))],
 }
 
 const [name, ...operands] = process.argv.slice(2)
