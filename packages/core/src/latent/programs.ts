@@ -1,9 +1,9 @@
 /**
  * The thought loop as compiled programs, in two plans with the same numbers.
  *
- * *Trajectory*: prompt, T refined thoughts and N greedy tokens are one graph over growing caches; it is run once and read
- * back once, and is what `export` writes to a file. *Stepped*: one program per kind of step over caches of fixed capacity,
- * for looking inside, for streaming, for sampling on the host, and where the number of steps is not known beforehand.
+ * *Trajectory*: prompt, T refined thoughts and N tokens are one graph over growing caches; it is run once and read back
+ * once, and is what `export` writes to a file. *Stepped*: one program per kind of step over caches of fixed capacity, for
+ * looking inside, for streaming, and where the number of steps is not known beforehand.
  */
 
 import type { Executable, Parameter } from '../backend.ts'
@@ -17,6 +17,7 @@ import type { Graph, Tensor } from '../tensor/graph.ts'
 import { trace } from '../tensor/trace.ts'
 import type { TensorSpec } from '../tensor/types.ts'
 import { isRefined } from './options.ts'
+import { chooseToken, type SamplingOptions } from './sampling.ts'
 import type { SlotInputs, Thought, ThoughtLoop } from './thought-loop.ts'
 import * as Loop from './thought-loop.ts'
 
@@ -37,6 +38,8 @@ export interface RolloutPlan {
   readonly promptLength: number
   readonly latents: number
   readonly tokens: number
+  /** Absent where the most probable token is taken. */
+  readonly sampling?: SamplingOptions
 }
 
 /** The roles that take part: references only where the search asks them. */
@@ -154,6 +157,7 @@ function traceTrajectory(models: ThoughtModels, plan: RolloutPlan, wanted: Traje
     ids: { shape: [batch, promptLength], dtype: 'i32' },
     start: { shape: [batch], dtype: 'i32' },
     ...slotSpecs(plan, models.main.config.width, [plan.latents]),
+    ...(plan.sampling && { uniform: { shape: [batch, plan.tokens], dtype: 'f32' } as const }),
   }
   return trace('trajectory', specs, (inputs) => ({
     outputs: trajectoryOutputs(models, plan, inputs, inputs.start!, wanted, (slot) => slotInputs(inputs, slot)),
@@ -168,7 +172,7 @@ function traceTrajectory(models: ThoughtModels, plan: RolloutPlan, wanted: Traje
 export function trajectoryOutputs(
   models: ThoughtModels,
   plan: RolloutPlan,
-  { ids }: Readonly<Record<string, Tensor>>,
+  { ids, uniform }: Readonly<Record<string, Tensor>>,
   start: Tensor,
   wanted: TrajectoryOutputs,
   slotInputsOf: (slot: number) => SlotInputs,
@@ -185,11 +189,13 @@ export function trajectoryOutputs(
   }
   let answer = Loop.beginAnswer(state, plan.loop, slots.at(-1))
   const first = answer.logits
-  const tokens = [F.argmax(first, 1)]
+  const choose = (logits: Tensor, at: number): Tensor =>
+    chooseToken(logits, plan.sampling, uniform && F.narrow(uniform, 1, at, at + 1))
+  const tokens = [choose(first, 0)]
   let sound = soundness(first)
   while (tokens.length < plan.tokens) {
     answer = Loop.nextLogits(answer.main, tokens.at(-1)!)
-    tokens.push(F.argmax(answer.logits, 1))
+    tokens.push(choose(answer.logits, tokens.length))
     sound = F.add(sound, soundness(answer.logits))
   }
   const asked = slots.flatMap(({ reading }) => (reading ? [reading] : []))
@@ -255,6 +261,7 @@ function traceStep(models: ThoughtModels, plan: RolloutPlan, step: StepGraph, ro
     start: { shape: [batch], dtype: 'i32' },
     ...(step.kind === 'prompt' && { ids: { shape: [batch, promptLength], dtype: 'i32' } }),
     ...(step.kind === 'token' && { token: { shape: [batch], dtype: 'i32' } }),
+    ...(plan.sampling && givesToken(plan, step.kind) && { uniform: { shape: [batch], dtype: 'f32' } }),
     ...(step.kind !== 'prompt' && { 'main.length': scalar }),
     ...(inThought && { candidate: vector, ...slotSpecs(plan, config.width, []) }),
     ...(inThought && hasPrevious(plan, step.slot) && { previous: vector }),
@@ -281,6 +288,11 @@ function traceStep(models: ThoughtModels, plan: RolloutPlan, step: StepGraph, ro
   })
 }
 
+/** Whether a kind of step ends in a token of the answer. */
+export function givesToken({ latents }: RolloutPlan, kind: Kind): boolean {
+  return kind === 'last' || kind === 'token' || (kind === 'prompt' && latents === 0)
+}
+
 /** Whether a slot has a thought before it that the blend or a reference's cache needs. */
 export function hasPrevious({ loop }: RolloutPlan, slot: number): boolean {
   const { residual, search } = loop.refinement
@@ -301,7 +313,7 @@ function stepOutputs(
   inputs: Readonly<Record<string, Tensor>>,
 ): StepOutputs {
   const answered = ({ main, logits }: Loop.Answer): StepOutputs => ({
-    outputs: { logits, token: F.argmax(logits, 1), sound: soundness(logits) },
+    outputs: { logits, token: chooseToken(logits, plan.sampling, inputs.uniform), sound: soundness(logits) },
     after: { main },
   })
   if (kind === 'token') return answered(Loop.nextLogits(decoders.main, inputs.token!))

@@ -223,6 +223,8 @@ describe('sampling', () => {
     expect(again.map((row) => row.tokens)).toEqual(once.map((row) => row.tokens))
     const [alone] = await run({ ...options, streams: [5] }, [prompts[1]!])
     expect(alone!.tokens).toEqual(once[1]!.tokens)
+    const trajectory = await run({ ...options, plan: 'trajectory' })
+    expect(trajectory.map((row) => row.tokens)).toEqual(once.map((row) => row.tokens))
     const other = await run({ ...options, seed: 4 })
     expect(other.map((row) => row.tokens)).not.toEqual(once.map((row) => row.tokens))
   })
@@ -241,7 +243,6 @@ describe('refusals', () => {
     ['no tokens', { tokens: 0 }, ArgumentError],
     ['an unknown end token', { endIds: [48] }, ArgumentError],
     ['padding below the prompt', { promptLength: 5 }, ArgumentError],
-    ['a sampled trajectory', { plan: 'trajectory', sampling: {} }, ArgumentError],
     ['alpha above 1', { refinement: { residual: { alpha: 2 } } }, ArgumentError],
     ['a step that is no number', withSearch({ step: Number.NaN }), ArgumentError],
     ['vectors of another size', { replace: new Float32Array(5) }, ArgumentError],

@@ -6,24 +6,22 @@
  */
 
 import type { Buffer } from '../backend.ts'
-import { Random } from '../data/random.ts'
-import { ArgumentError, NumericError, throwIfAborted } from '../errors.ts'
+import { NumericError, throwIfAborted } from '../errors.ts'
 import type { KvCache } from '../models/kv-cache.ts'
 import type { HostArray, TensorSpec } from '../tensor/types.ts'
-import { type RefinementOptions, resolveRefinement } from './options.ts'
+import { type Batch, coefficientTensors, prepare } from './batch.ts'
+import type { RefinementOptions } from './options.ts'
 import {
   capacitiesOf,
+  givesToken,
   hasPrevious,
-  needsNoise,
-  type RolloutPlan,
-  requireModels,
   rolesOf,
   stepProgram,
   type ThoughtModels,
   trajectoryProgram,
 } from './programs.ts'
 import { referenceGrowth } from './refine.ts'
-import { checkSampling, isGreedy, type SamplingOptions, sampleToken } from './sampling.ts'
+import type { SamplingOptions } from './sampling.ts'
 import type { SlotSource } from './thought-loop.ts'
 
 export interface RolloutOptions {
@@ -47,7 +45,7 @@ export interface RolloutOptions {
   readonly seed?: number
   /** Random stream of each row, so that a question draws the same in any batch. Default its index. */
   readonly streams?: readonly number[]
-  /** `trajectory`: one graph, read back once; greedy only. `stepped` (default): one program per step. */
+  /** `trajectory`: one graph, read back once. `stepped` (default): one program per step. */
   readonly plan?: 'stepped' | 'trajectory'
   /** Columns to pad prompts to, so that rollouts of several lengths share programs. Default the longest prompt. */
   readonly promptLength?: number
@@ -106,128 +104,6 @@ export async function rollout(
   return options.plan === 'trajectory' ? runTrajectory(batch) : new SteppedRun(batch).run()
 }
 
-/** A rollout's static plan with its host data. */
-interface Batch {
-  readonly models: ThoughtModels
-  readonly options: RolloutOptions
-  readonly plan: RolloutPlan
-  /** Left-padded ids [B, S]. */
-  readonly ids: Int32Array
-  readonly starts: Int32Array
-  readonly stopIds: ReadonlySet<number>
-  /** [B, T, D] where the plan needs them. */
-  readonly noise: Float32Array | undefined
-  readonly given: Float32Array | undefined
-}
-
-function prepare(models: ThoughtModels, prompts: readonly (readonly number[])[], options: RolloutOptions): Batch {
-  const { latents, tokens = 1, endIds = [], replace, refinement = {} } = options
-  const { main } = models
-  checkCount('latents', latents, 0)
-  checkCount('tokens', tokens, 1)
-  if (options.sampling) checkSampling(options.sampling)
-  if (options.plan === 'trajectory' && !isGreedy(options.sampling)) {
-    throw new ArgumentError('a trajectory is greedy', { where: 'plan', hint: 'Sample with the stepped plan' })
-  }
-  const source: SlotSource = replace === undefined ? 'own' : typeof replace === 'string' ? replace : 'given'
-  const plan: RolloutPlan = {
-    loop: {
-      source: latents === 0 ? 'own' : source,
-      refinement: resolveRefinement(latents === 0 ? {} : refinement, main.config.width, prompts.length),
-      endIds: latents === 0 ? [] : endIds,
-      pauseId: main.latent?.latentId,
-    },
-    batch: prompts.length,
-    promptLength: 0,
-    latents,
-    tokens,
-  }
-  requireModels(models, plan)
-  main.checkIds(endIds)
-  const rows = latents === 0 ? prompts.map((prompt) => [...prompt, ...endIds]) : prompts
-  const padded = pad(models, rows, options.promptLength)
-  const sized = { ...plan, promptLength: padded.length }
-  const longest = Math.max(...rows.map((row) => row.length))
-  for (const role of rolesOf(sized)) models[role]!.checkPositions(longest + capacitiesOf(sized).main - padded.length)
-  return {
-    models,
-    options,
-    plan: sized,
-    ids: padded.ids,
-    starts: padded.starts,
-    stopIds: new Set(options.stopIds ?? main.config.eosIds),
-    noise: needsNoise(sized.loop) ? draws(sized, main.config.width, options) : undefined,
-    given: replace instanceof Float32Array ? checkGiven(replace, sized, main.config.width) : undefined,
-  }
-}
-
-function checkCount(where: string, value: number, least: number): void {
-  if (Number.isInteger(value) && value >= least && value <= 1_000_000) return
-  throw new ArgumentError('out of range', { where, expected: `a whole number from ${least} on`, actual: `${value}` })
-}
-
-function checkGiven(given: Float32Array, { batch, latents }: RolloutPlan, width: number): Float32Array {
-  if (given.length === batch * latents * width) return given
-  throw new ArgumentError('wrong number of values', {
-    where: 'replace',
-    expected: `[${batch}, ${latents}, ${width}]`,
-    actual: `${given.length} values`,
-  })
-}
-
-/** Left-pads the rows with 0, which is masked. */
-function pad(
-  { main }: ThoughtModels,
-  rows: readonly (readonly number[])[],
-  promptLength: number | undefined,
-): { ids: Int32Array; starts: Int32Array; length: number } {
-  if (rows.length === 0 || rows.some((row) => row.length === 0)) {
-    throw new ArgumentError('nothing to start from', {
-      where: 'prompts',
-      expected: 'at least one row, each with at least one token',
-      actual: `${rows.length} rows of ${rows.map((row) => row.length).join(', ')} tokens`,
-    })
-  }
-  const longest = Math.max(...rows.map((row) => row.length))
-  const length = promptLength ?? longest
-  if (length < longest) {
-    throw new ArgumentError('a prompt is longer than its padding', {
-      where: 'promptLength',
-      expected: `at least ${longest}`,
-      actual: `${length}`,
-    })
-  }
-  const ids = new Int32Array(rows.length * length)
-  rows.forEach((row, b) => {
-    main.checkIds(row)
-    ids.set(row, (b + 1) * length - row.length)
-  })
-  return { ids, starts: Int32Array.from(rows, (row) => length - row.length), length }
-}
-
-/** Standard normal draws [B, T, D], a stream per row. */
-function draws(plan: RolloutPlan, width: number, { seed = 0, streams }: RolloutOptions): Float32Array {
-  const perRow = plan.latents * width
-  const values = new Float32Array(plan.batch * perRow)
-  for (let b = 0; b < plan.batch; b++) {
-    const random = new Random(seed, streams?.[b] ?? b)
-    for (let i = 0; i < perRow; i++) values[b * perRow + i] = random.normal()
-  }
-  return values
-}
-
-/** The numbers of a refinement as buffers, where the plan has such inputs. */
-function coefficientTensors({ loop }: RolloutPlan): Record<string, TensorSpec & { data: HostArray }> {
-  if (loop.source !== 'own') return {}
-  const { residual, search } = loop.refinement
-  const scalar = (value: number): TensorSpec & { data: HostArray } => ({
-    shape: [],
-    dtype: 'f32',
-    data: Float32Array.of(value),
-  })
-  return { ...(residual && { alpha: scalar(residual.alpha) }), ...(search && { step: scalar(search.step) }) }
-}
-
 async function runTrajectory(batch: Batch): Promise<Rollout> {
   const { models, options, plan } = batch
   const { backend, config } = models.main
@@ -244,6 +120,9 @@ async function runTrajectory(batch: Batch): Promise<Rollout> {
     start: backend.upload({ shape: [plan.batch], dtype: 'i32', data: batch.starts }),
     ...(batch.noise && { noise: backend.upload({ ...vectors, data: batch.noise }) }),
     ...(batch.given && { given: backend.upload({ ...vectors, data: batch.given }) }),
+    ...(batch.uniform && {
+      uniform: backend.upload({ shape: [plan.batch, plan.tokens], dtype: 'f32', data: batch.uniform }),
+    }),
   }
   for (const [name, tensor] of Object.entries(coefficientTensors(plan))) inputs[name] = backend.upload(tensor)
   const outputs = await program.run(inputs)
@@ -363,11 +242,16 @@ class SteppedRun {
     return { rows, ms: { prefill: firstToken - started, decode: now - firstToken } }
   }
 
-  /** Runs one step; caches grow, all other outputs are returned. */
+  /**
+   * Runs one step; caches grow, all other outputs are returned.
+   *
+   * @param answered tokens so far
+   */
   private async step(
     kind: 'prompt' | 'thought' | 'last' | 'token',
     slot: number,
     given: Readonly<Record<string, Buffer>>,
+    answered = 0,
   ): Promise<Record<string, Buffer>> {
     const { models, options, plan } = this.batch
     throwIfAborted(options.signal)
@@ -375,12 +259,22 @@ class SteppedRun {
     const inputs: Record<string, Buffer> = { start: this.start, ...given }
     const roles = kind === 'token' ? (['main'] as const) : rolesOf(plan)
     for (const role of roles) Object.assign(inputs, this.caches[role]!.inputs(role))
-    const lengths = kind === 'prompt' ? {} : this.lengths(roles.length > 1)
-    const outputs = await program.run({ ...inputs, ...lengths })
-    for (const buffer of Object.values(lengths)) buffer.dispose()
+    const own = {
+      ...(kind !== 'prompt' && this.lengths(roles.length > 1)),
+      ...(plan.sampling && givesToken(plan, kind) && { uniform: this.uniform(answered) }),
+    }
+    const outputs = await program.run({ ...inputs, ...own })
+    for (const buffer of Object.values(own)) buffer.dispose()
     for (const role of roles) this.caches[role]!.advance(this.growth(kind, slot, role))
     const written = new Set(Object.keys(inputs))
     return Object.fromEntries(Object.entries(outputs).filter(([name]) => !written.has(name) || !/\.\d+$/.test(name)))
+  }
+
+  /** What decides the next token after `answered` ones: [B]. */
+  private uniform(answered: number): Buffer {
+    const { models, plan, uniform } = this.batch
+    const data = Float32Array.from({ length: plan.batch }, (_, b) => uniform![b * plan.tokens + answered]!)
+    return models.main.backend.upload({ shape: [plan.batch], dtype: 'f32', data })
   }
 
   private lengths(references: boolean): Record<string, Buffer> {
@@ -441,17 +335,13 @@ class SteppedRun {
   ): Promise<{ tokens: number[][]; answerLogits: Float32Array[] | undefined; firstToken: number }> {
     const { models, options, plan, stopIds } = this.batch
     const { backend, config } = models.main
-    const samplers = Array.from(
-      { length: plan.batch },
-      (_, b) => new Random(options.seed ?? 0, options.streams?.[b] ?? b),
-    )
-    const rows: number[][] = samplers.map(() => [])
+    const rows: number[][] = Array.from({ length: plan.batch }, () => [])
     const open = new Set(rows.keys())
     let answerLogits: Float32Array[] | undefined
     let firstToken = 0
     let outputs = first
     for (let count = 1; ; count++) {
-      const { token, logits } = await this.readStep(outputs, samplers, count === 1 && options.answerLogits === true)
+      const { token, logits } = await this.readStep(outputs, count === 1 && options.answerLogits === true)
       if (count === 1) firstToken = performance.now()
       if (logits) answerLogits = rows.map((_, b) => vectorsOf(logits, b, 1, config.vocabSize)[0]!)
       for (const b of open) {
@@ -463,7 +353,7 @@ class SteppedRun {
       options.onStep?.({ kind: 'token', count, tokens: news })
       if (count === plan.tokens || open.size === 0) return { tokens: rows, answerLogits, firstToken }
       const fed = backend.upload({ shape: [plan.batch], dtype: 'i32', data: token })
-      outputs = await this.step('token', 0, { token: fed })
+      outputs = await this.step('token', 0, { token: fed }, count)
       fed.dispose()
     }
   }
@@ -471,22 +361,16 @@ class SteppedRun {
   /** The tokens of a step, and its logits where they are wanted. All is asked for together: a device reads back once. */
   private async readStep(
     { token, sound, logits }: Record<string, Buffer>,
-    samplers: readonly Random[],
     wantsLogits: boolean,
   ): Promise<{ token: Int32Array; logits: Float32Array | undefined }> {
-    const { models, options } = this.batch
-    const { backend, config, id } = models.main
-    const { sampling } = options
-    const samples = sampling !== undefined && !isGreedy(sampling)
-    const [finite, best, all] = (await Promise.all([
+    const { backend, id } = this.batch.models.main
+    const [finite, chosen, all] = (await Promise.all([
       backend.download(sound!),
-      samples ? undefined : backend.download(token!),
-      samples || wantsLogits ? backend.download(logits!) : undefined,
-    ])) as [Float32Array, Int32Array | undefined, Float32Array | undefined]
+      backend.download(token!),
+      wantsLogits ? backend.download(logits!) : undefined,
+    ])) as [Float32Array, Int32Array, Float32Array | undefined]
     requireFinite(id, finite)
-    const draw = (random: Random, b: number): number =>
-      sampleToken(vectorsOf(all!, b, 1, config.vocabSize)[0]!, sampling!, random)
-    return { token: best ?? Int32Array.from(samplers, draw), logits: wantsLogits ? all : undefined }
+    return { token: chosen, logits: all }
   }
 
   /** Buffers [B, D] of the slots, read back: per row, one vector a slot. */

@@ -1,11 +1,16 @@
 /**
- * Choosing the next token from logits on the host: greedy, temperature, top-k, top-p (nucleus, Holtzman et al. 2020) and
- * min-p (Nguyen et al. 2024), seeded. Filters apply in this order, each to what the one before left, to probabilities
- * after the temperature. Every row has a random stream of its own, so that a batch draws what single runs draw.
+ * Choosing the next token where the logits are: greedy, temperature, top-k, top-p (nucleus, Holtzman et al. 2020) and min-p
+ * (Nguyen et al. 2024). Filters apply in this order, each to what the one before left, to probabilities after the
+ * temperature. They are thresholds, so nothing is sorted and no logit leaves the device.
+ *
+ * Chance comes in as one uniform number per row and token, from the row's own random stream: a batch draws what single
+ * runs draw, and a whole sampled trajectory is one graph.
  */
 
-import type { Random } from '../data/random.ts'
 import { ArgumentError } from '../errors.ts'
+import * as F from '../tensor/functional.ts'
+import type { Tensor } from '../tensor/graph.ts'
+import { constant } from '../tensor/trace.ts'
 
 export interface SamplingOptions {
   /** Logits are divided by it. Default 1; 0 is greedy. */
@@ -36,38 +41,45 @@ export function checkSampling({ temperature = 1, topK, topP, minP }: SamplingOpt
 }
 
 /**
- * Draws a token.
+ * The next token of every row: [B] i32.
  *
- * @param logits of one row: [V]
+ * @param logits [B, V]
+ * @param uniform numbers in 0 … 1 by which to draw: [B]; without them and options the most probable token
  */
-export function sampleToken(logits: Float32Array, options: SamplingOptions, random: Random): number {
-  const { temperature = 1, topK = logits.length, topP = 1, minP = 0 } = options
-  const order = Int32Array.from(logits, (_, id) => id).sort((a, b) => logits[b]! - logits[a]! || a - b)
-  if (isGreedy(options)) return order[0]!
-  const largest = logits[order[0]!]!
-  const kept = order.subarray(0, Math.min(topK, order.length))
-  const weights = Float64Array.from(kept, (id) => Math.exp((logits[id]! - largest) / temperature))
-  const count = nucleus(weights, topP, minP)
-  let left = random.uniform() * sum(weights, count)
-  for (let i = 0; i < count - 1; i++) {
-    left -= weights[i]!
-    if (left < 0) return kept[i]!
+export function chooseToken(logits: Tensor, options?: SamplingOptions, uniform?: Tensor): Tensor {
+  if (!options || !uniform) return F.argmax(logits, 1)
+  const { temperature = 1, topK, topP = 1, minP = 0 } = options
+  const [batch, vocabSize] = logits.shape as [number, number]
+  // Logarithms of probabilities relative to the largest, and these probabilities with what is filtered out at 0: [B, V].
+  const relative = F.div(F.sub(logits, F.reduceMax(logits, [1], true)), temperature)
+  let weights = F.exp(relative)
+  const keepFrom = (threshold: Tensor | number): void => {
+    weights = F.where(F.lessEqual(threshold, relative), weights, 0)
   }
-  return kept[count - 1]!
+  if (topK !== undefined && topK < vocabSize) keepFrom(F.narrow(F.topK(relative, topK)[0], 1, topK - 1, topK))
+  if (topP < 1) keepFrom(nucleusThreshold(relative, weights, topP))
+  if (minP > 0) keepFrom(Math.log(minP))
+  const running = F.cumsum(weights, 1)
+  const target = F.mul(F.reshape(uniform, [batch, 1]), F.narrow(running, 1, vocabSize - 1, vocabSize))
+  // The first token whose running sum passes the target. Where rounding leaves none it is the most probable one.
+  const passed = F.and(F.less(target, running), F.less(0, weights))
+  return F.argmax(F.where(passed, 2, weights), 1)
 }
 
-/** How many of the descending weights top-p and then min-p keep; at least one. */
-function nucleus(weights: Float64Array, topP: number, minP: number): number {
-  const enough = topP * sum(weights, weights.length)
-  let count = 0
-  let mass = 0
-  while (count < weights.length && mass < enough) mass += weights[count++]!
-  while (count > 1 && weights[count - 1]! < minP * weights[0]!) count--
-  return Math.max(count, 1)
-}
+/** Below e^−32 of the largest probability nothing is ever drawn. */
+const LEAST = -32
 
-function sum(weights: Float64Array, count: number): number {
-  let total = 0
-  for (let i = 0; i < count; i++) total += weights[i]!
-  return total
+/** The largest threshold with at least the share p of the mass at or above it, by bisection: [B, 1]. */
+function nucleusThreshold(relative: Tensor, weights: Tensor, topP: number): Tensor {
+  const enough = F.mul(F.reduceSum(weights, [1], true), topP)
+  let low = F.broadcastTo(constant(LEAST), enough.shape)
+  let high = F.broadcastTo(constant(0), enough.shape)
+  for (let i = 0; i < 32; i++) {
+    const middle = F.mul(F.add(low, high), 0.5)
+    const mass = F.reduceSum(F.where(F.lessEqual(middle, relative), weights, 0), [1], true)
+    const reached = F.lessEqual(enough, mass)
+    low = F.where(reached, middle, low)
+    high = F.where(reached, high, middle)
+  }
+  return low
 }
