@@ -1,4 +1,4 @@
-import { rollout } from '@afterthought/core'
+import { type Backend, reference, rollout } from '@afterthought/core'
 import { randomModel } from '@afterthought/core/testing'
 import { describe, expect, it } from 'vitest'
 import { webgpu } from '../src/index.ts'
@@ -39,6 +39,20 @@ const prompts = [
 ]
 
 describe('a rollout', () => {
+  it('draws on the device what the reference backend draws, in one submission too', async () => {
+    await using backend = await webgpu()
+    const sampling = { temperature: 1.3, topK: 20, topP: 0.95, minP: 0.01 }
+    const tokensOf = async (on: Backend, plan: 'stepped' | 'trajectory'): Promise<unknown> => {
+      const { rows } = await rollout({ main: randomModel('gpt2', on) }, prompts, { ...work, sampling, seed: 5, plan })
+      return rows.map(({ tokens }) => tokens)
+    }
+    const wanted = await tokensOf(reference(), 'stepped')
+    expect(await tokensOf(backend, 'stepped')).toEqual(wanted)
+    const counts = counted(backend.device)
+    expect(await tokensOf(backend, 'trajectory')).toEqual(wanted)
+    expect(counts.submissions).toBe(2)
+  })
+
   it('as one program is one submission, and one read-back behind it', async () => {
     await using backend = await webgpu()
     const model = randomModel('gpt2', backend)
