@@ -12,14 +12,18 @@ export const indexing: Rules = {
     return emit.op('Gather', [table!, indices!])
   },
 
+  /** ScatterND would be faster, but adds updates of one row from several threads at once: its sums change from run to run. */
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
     const count = inputs[0]!.shape.reduce((product, extent) => product * extent, 1)
-    const zeros = emit.filled(outputs[0]!, 0)
-    const wide = emit.cast(indices!, 'i64')
-    const tuples = emit.op('Reshape', [wide, emit.shape([count, 1])])
-    const flat = emit.op('Reshape', [updates!, emit.shape([count, ...outputs[0]!.shape.slice(1)])])
+    const rest = outputs[0]!.shape.slice(1)
+    const shape = emit.shape([count, ...rest])
+    const column = emit.op('Reshape', [emit.cast(indices!, 'i64'), emit.shape([count, ...rest.map(() => 1)])])
     emit.refuseDynamic('scatterAdd', [rows], [0])
-    return emit.op('ScatterND', [zeros, tuples, flat], { reduction: string('add') })
+    return emit.op(
+      'ScatterElements',
+      [emit.filled(outputs[0]!, 0), emit.op('Expand', [column, shape]), emit.op('Reshape', [updates!, shape])],
+      { axis: int(0), reduction: string('add') },
+    )
   },
 
   /**
