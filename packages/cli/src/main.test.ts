@@ -122,6 +122,18 @@ describe('JSON', () => {
     }
   })
 
+  test('solve with the references: the answer behind the reasoning that they write', async () => {
+    const { answer, answerIds } = await json<Solved & { answerIds: number[] }>(
+      'solve',
+      QUESTION,
+      '--model',
+      'prosqa-good',
+      ...ON,
+    )
+    expect(answer).toBe('Tom is a lorpus.')
+    expect(answerIds).toContain(44) // [A], behind the facts and before the answer
+  })
+
   test('generate: the new ids with the end token, or N of them without stopping', async () => {
     const ended = await json('generate', '--ids', '40,0,1,42,1,2,43,0', '--max-tokens', '4', ...ON)
     expect(ended).toEqual({
@@ -134,7 +146,7 @@ describe('JSON', () => {
     expect(free.ids).toHaveLength(5)
     expect(free.finish).toBe('length')
     const drawn = async (seed: string) =>
-      (await json('generate', '--prompt', '0 1', '--max-tokens', '8', '--temperature', '9', '--seed', seed, ...ON)).ids
+      (await json('generate', '--ids', '0,1', '--max-tokens', '8', '--temperature', '9', '--seed', seed, ...ON)).ids
     expect(await drawn('1')).toEqual(await drawn('1'))
     expect(await drawn('1')).not.toEqual(await drawn('2'))
   })
@@ -244,6 +256,7 @@ describe('JSON', () => {
       family: 'llama',
       parameters: 334_464,
       cached: false,
+      purpose: expect.any(String),
     })
   })
 
@@ -315,6 +328,7 @@ describe('wrong use and failures', () => {
     [['generate', '--ids', '1', '--max-tokens', '9999', ...ON], 1, 'CAPACITY', /more positions/],
     [['generate', '--ids', '1', '--top-p', '2', ...ON], 1, 'ARGUMENT', /topP/],
     [['generate', '--ids', '1', '--greedy', '--top-k', '2', ...ON], 2, 'USAGE', /contradicts/],
+    [['generate', '--prompt', QUESTION, ...ON], 2, 'USAGE', /afterthought solve/],
     [['generate', '--chat', 'Hi', ...ON], 1, 'CONFIG', /no chat template/],
     [['eval', './nowhere.json', ...ON], 1, 'FILE', /no such file/],
     [['eval', '--controls', 'wibble', '--limit', '2', ...ON], 1, 'ARGUMENT', /unknown control/],

@@ -112,6 +112,13 @@ function readSampling(values: GenerateValues): SamplingOptions | undefined {
 
 function encodePrompt(model: LanguageModel, { kind, text }: Prompt): readonly number[] {
   if (kind === 'ids') return parseIds(text)
+  if (kind === 'prompt' && model.latent?.format === 'prosqa-symbolic') {
+    throw new UsageError('the model reads questions in symbols of its own, no text', {
+      where: `--prompt with ${model.id}`,
+      expected: 'a model that reads text',
+      hint: 'Ask it with afterthought solve "…", or give token ids: --ids 1,2,3',
+    })
+  }
   if (model.tokenizer === undefined) {
     throw new UsageError('the model has no tokenizer', { where: model.id, hint: 'Give token ids: --ids 1,2,3' })
   }
