@@ -1,7 +1,7 @@
 /** `--help`: of the program, and of each command with its examples. */
 
 import { readFileSync } from 'node:fs'
-import type { OptionSpec } from './arguments.ts'
+import { namesOf, type OptionSpec } from './arguments.ts'
 import { asset } from './assets.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
@@ -72,7 +72,8 @@ type Cell = readonly [shown: string, width: number, description: string]
 
 function optionLine(name: string, spec: OptionSpec, colors: Colors): Cell {
   const value = placeholder(spec)
-  const choices = 'choices' in spec && spec.choices ? ` (${spec.choices.join(', ')})` : ''
+  const names = namesOf(spec)
+  const choices = names.length > 0 ? ` (${names.join(', ')})` : ''
   const width = 2 + name.length + (value ? value.length + 1 : 0)
   return [colors.cyan(`--${name}`) + (value && ` ${value}`), width, spec.description + colors.dim(choices)]
 }
