@@ -302,6 +302,8 @@ describe('for people', () => {
       expect(help.stdout).toContain(`afterthought ${name}`)
       expect(help.stdout).toContain('Examples')
       expect(help.stdout).toContain('--json')
+      const wide = help.stdout.split('\n').filter((line) => line.length > 118 && !line.startsWith('  afterthought'))
+      expect(wide).toEqual([])
     }
   })
 
