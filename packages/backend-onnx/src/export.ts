@@ -209,7 +209,7 @@ async function writeWeights(
   } catch (cause) {
     await rm(temporary, { force: true })
     if (cause instanceof AfterthoughtError) throw cause
-    throw new FileError((cause as Error).message, { where: path, cause })
+    throw new FileError((cause as Error).message.replace(/, \w+ '.*/s, ''), { where: path, cause })
   }
 }
 

@@ -79,7 +79,7 @@ function demand(
 }
 
 const hints: Partial<Record<Provider, string>> = {
-  cuda: 'It comes with the install script of onnxruntime-node: npm install-scripts approve onnxruntime-node && npm rebuild onnxruntime-node (Linux x64, CUDA 12, cuDNN 9)',
+  cuda: 'Its install script fetches it: node node_modules/onnxruntime-node/script/install --onnxruntime-node-install (Linux x64, CUDA 12, cuDNN 9)',
   webgpu: 'It needs a GPU with a driver for Vulkan, Metal or Direct3D 12',
 }
 

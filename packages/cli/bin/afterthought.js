@@ -60,9 +60,13 @@ function startAgain() {
   process.exitCode = spawnSync(process.execPath, words, { stdio: 'inherit' }).status ?? 1
 }
 
-/** WebGPU asked for by name on a machine without a GPU: a checkout has the software adapter of its tests. */
+/**
+ * WebGPU asked for by name on a machine without a GPU, or all backends asked after: a checkout has the software adapter of
+ * its tests.
+ */
 async function provideAdapter() {
-  const asked = process.argv.slice(2).some((word) => /^(.*=)?webgpu$|^--profile$/.test(word))
+  const words = process.argv.slice(2)
+  const asked = words[0] === 'doctor' || words.some((word) => /^(.*[=:])?webgpu$|^--profile$/.test(word))
   if (!asked || ['/dev/dri', '/dev/nvidia0', '/dev/dxg'].some((device) => existsSync(device))) return
   const { gpuEnvironment } = await import(here('../../../scripts/gpu-setup.mjs').href)
   Object.assign(process.env, gpuEnvironment(false))

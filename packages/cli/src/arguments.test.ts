@@ -13,6 +13,8 @@ const specs = {
   sign: { type: 'choice', choices: ['code', 'paper'], description: '' },
   alphas: { type: 'numbers', description: '' },
   settings: { type: 'names', choices: ['plain', 'residual'], description: '' },
+  controls: { type: 'names', choices: ['zero'], also: { form: 'latents-K', matches: /^latents-\d$/ }, description: '' },
+  rate: { type: 'number', above: 0, most: 1, description: '' },
   peer: { type: 'names', description: '' },
 } as const
 
@@ -45,6 +47,9 @@ test('a list of known names ends where a word is none of them; free names take o
   const named = parse('--settings plain residual data.json')
   expect(named.values.settings).toEqual(['plain', 'residual'])
   expect(named.operands).toEqual(['data.json'])
+  const open = parse('--controls zero latents-3 data.json')
+  expect(open.values.controls).toEqual(['zero', 'latents-3'])
+  expect(open.operands).toEqual(['data.json'])
   const free = parse('--peer hf --peer floor,coconut trajectory')
   expect(free.values.peer).toEqual(['hf', 'floor', 'coconut'])
   expect(free.operands).toEqual(['trajectory'])
@@ -56,9 +61,9 @@ test('a dash is an operand, and words after -- are operands whatever they look l
 })
 
 test.each([
-  ['--setp 1', /unknown option --setp.*Did you mean --step\?/],
-  ['--no-json', /unknown option --no-json/],
-  ['-x', /unknown option -x/],
+  ['--setp 1', /--setp: unknown option.*Did you mean --step\?/],
+  ['--no-json', /--no-json: unknown option/],
+  ['-x', /-x: unknown option/],
   ['--constructor', /unknown option/],
   ['--json=yes', /--json: takes no value/],
   ['--step', /--step: its value is missing; expected a number/],
@@ -71,6 +76,9 @@ test.each([
   ['--latents -1', /expected a whole number from 0 on/],
   ['--threads 0', /expected a whole number from 1 on/],
   ['--sign papr', /expected code, paper, got "papr".*Did you mean paper\?/],
+  ['--foo', /--foo: unknown option. See --help$/],
+  ['--rate 1.5', /expected a number above 0, at most 1, got "1.5"/],
+  ['--rate 0', /expected a number above 0/],
   ['--alphas 0,x', /--alphas: not understood; expected numbers/],
   ['--alphas', /--alphas: its value is missing/],
   ['--settings nonsense', /expected some of plain, residual/],

@@ -17,12 +17,25 @@ export type OptionSpec = {
 } & (
   | { readonly type: 'flag' }
   | { readonly type: 'text' }
-  | { readonly type: 'number' }
+  | ({ readonly type: 'number' } & Range)
   | { readonly type: 'integer'; readonly least?: number }
   | { readonly type: 'choice'; readonly choices: readonly string[] }
-  | { readonly type: 'numbers' }
-  | { readonly type: 'names'; readonly choices?: readonly string[] }
+  | ({ readonly type: 'numbers' } & Range)
+  | { readonly type: 'names'; readonly choices?: readonly string[]; readonly also?: Pattern }
 )
+
+/** Bounds of numbers; `above` is not reached. */
+interface Range {
+  readonly least?: number
+  readonly above?: number
+  readonly most?: number
+}
+
+/** Names beyond the choices, and how they are written in the help. */
+interface Pattern {
+  readonly form: string
+  readonly matches: RegExp
+}
 
 export type OptionSpecs = Readonly<Record<string, OptionSpec>>
 
@@ -108,8 +121,14 @@ function gatherLists(words: readonly string[], specs: OptionSpecs): string[] {
 function isMember(word: string, spec: OptionSpec): boolean {
   const parts = word.split(',')
   if (spec.type === 'numbers') return parts.every(isNumber)
-  return spec.type === 'names' && spec.choices !== undefined && parts.every((part) => spec.choices!.includes(part))
+  return spec.type === 'names' && spec.choices !== undefined && parts.every((part) => isName(part, spec))
 }
+
+const isName = (text: string, { choices, also }: OptionSpec & { readonly type: 'names' }): boolean =>
+  choices === undefined ? text !== '' : choices.includes(text) || (also?.matches.test(text) ?? false)
+
+const isWithin = (value: number, { least = -Infinity, above = -Infinity, most = Infinity }: Range): boolean =>
+  value >= least && value > above && value <= most
 
 const isNumber = (text: string): boolean => text.trim() !== '' && Number.isFinite(Number(text))
 /** Whether a word is an option, and not a negative number or the dash for standard input. */
@@ -117,7 +136,7 @@ const isOption = (word: string): boolean => /^-./.test(word) && !isNumber(word.s
 
 function unknownOption(rawName: string, specs: OptionSpecs): UsageError {
   const hint = suggestion(rawName.replace(/^-+/, ''), Object.keys(specs), '--') ?? 'See --help'
-  return new UsageError(`unknown option ${rawName}`, { where: rawName, hint })
+  return new UsageError('unknown option', { where: rawName, hint })
 }
 
 function read(name: string, spec: OptionSpec, given: readonly string[] | undefined): unknown {
@@ -125,16 +144,18 @@ function read(name: string, spec: OptionSpec, given: readonly string[] | undefin
   if (given === undefined) return undefined
   const members = given.flatMap((text) => text.split(',')).map((text) => text.trim())
   if (spec.type === 'numbers')
-    return members.map((member) => check(name, spec, member, isNumber(member)) && Number(member))
+    return members.map(
+      (member) => check(name, spec, member, isNumber(member) && isWithin(Number(member), spec)) && Number(member),
+    )
   if (spec.type === 'names') {
-    for (const member of members) check(name, spec, member, member !== '' && (spec.choices?.includes(member) ?? true))
+    for (const member of members) check(name, spec, member, isName(member, spec))
     return members
   }
   if (given.length > 1) throw new UsageError('given more than once', { where: `--${name}` })
   const [text = ''] = given
   switch (spec.type) {
     case 'number':
-      return check(name, spec, text, isNumber(text)) && Number(text)
+      return check(name, spec, text, isNumber(text) && isWithin(Number(text), spec)) && Number(text)
     case 'integer': {
       const { least = 0 } = spec
       return (
@@ -163,16 +184,28 @@ function check(name: string, spec: OptionSpec, actual: string, holds: boolean): 
 function expectation(spec: OptionSpec): string {
   switch (spec.type) {
     case 'number':
-      return 'a number'
+      return `a number${bounds(spec)}`
     case 'integer':
       return `a whole number from ${spec.least ?? 0} on`
     case 'numbers':
-      return 'numbers, separated by commas'
+      return `numbers${bounds(spec)}, separated by commas`
     case 'choice':
       return spec.choices.join(', ')
     case 'names':
-      return spec.choices ? `some of ${spec.choices.join(', ')}` : 'names, separated by commas'
+      return spec.choices ? `some of ${namesOf(spec).join(', ')}` : 'names, separated by commas'
     default:
       return spec.value ?? 'a text'
   }
+}
+
+function bounds({ least, above, most }: Range): string {
+  if (above !== undefined) return ` above ${above}${most === undefined ? '' : `, at most ${most}`}`
+  if (least !== undefined) return ` from ${least} ${most === undefined ? 'on' : `to ${most}`}`
+  return most === undefined ? '' : ` up to ${most}`
+}
+
+/** What an option understands by name, as it is listed for people. */
+export function namesOf(spec: OptionSpec): readonly string[] {
+  if (!('choices' in spec) || spec.choices === undefined) return []
+  return 'also' in spec && spec.also ? [...spec.choices, spec.also.form] : spec.choices
 }

@@ -17,7 +17,7 @@ export const commands: Readonly<Record<string, CommandEntry>> = {
     load: () => import('./commands/solve.ts'),
   },
   trace: {
-    summary: 'Record the thoughts of one question, with their vectors, as JSON or a drawing',
+    summary: 'Record the thoughts of one question: a drawing, or JSON with their vectors',
     load: () => import('./commands/trace.ts'),
   },
   generate: {

@@ -1,10 +1,11 @@
 /** `--help`: of the program, and of each command with its examples. */
 
 import { readFileSync } from 'node:fs'
-import type { OptionSpec } from './arguments.ts'
+import { namesOf, type OptionSpec } from './arguments.ts'
 import { asset } from './assets.ts'
 import type { Command } from './command.ts'
 import { commands } from './commands.ts'
+import { wrap } from './drawing/words.ts'
 import { commonOptions } from './options.ts'
 import type { Colors } from './output.ts'
 
@@ -28,7 +29,10 @@ export function programHelp(colors: Colors): string {
     '  afterthought COMMAND [OPTIONS]',
     '',
     heading('Commands', colors),
-    ...columns(Object.entries(commands).map(([name, { summary }]) => [colors.cyan(name), name.length, summary])),
+    ...columns(
+      Object.entries(commands).map(([name, { summary }]) => [colors.cyan(name), name.length, summary]),
+      colors,
+    ),
     '',
     heading('Examples', colors),
     ...exampleLines(examples, colors),
@@ -57,7 +61,10 @@ export function commandHelp(name: string, command: Command, colors: Colors): str
     ...[...groups].flatMap(([group, entries]) => [
       '',
       heading(group, colors),
-      ...columns(entries.map(([option, spec]) => optionLine(option, spec, colors))),
+      ...columns(
+        entries.map(([option, spec]) => optionLine(option, spec, colors)),
+        colors,
+      ),
     ]),
   ].join('\n')
 }
@@ -68,13 +75,18 @@ function exampleLines(lines: readonly (readonly [string, string])[], colors: Col
   return lines.map(([line, meaning]) => `  afterthought ${line}${meaning && colors.dim(`   # ${meaning}`)}`)
 }
 
-type Cell = readonly [shown: string, width: number, description: string]
+/** Columns of a line, where it can be broken. */
+const WIDTH = 118
+
+/** Names are listed behind the description, or where they are many on lines of their own. */
+type Cell = readonly [shown: string, width: number, description: string, names?: string]
 
 function optionLine(name: string, spec: OptionSpec, colors: Colors): Cell {
   const value = placeholder(spec)
-  const choices = 'choices' in spec && spec.choices ? ` (${spec.choices.join(', ')})` : ''
+  const names = namesOf(spec)
   const width = 2 + name.length + (value ? value.length + 1 : 0)
-  return [colors.cyan(`--${name}`) + (value && ` ${value}`), width, spec.description + colors.dim(choices)]
+  const shown = colors.cyan(`--${name}`) + (value && ` ${value}`)
+  return names.length > 0 ? [shown, width, spec.description, `(${names.join(', ')})`] : [shown, width, spec.description]
 }
 
 function placeholder(spec: OptionSpec): string {
@@ -84,7 +96,12 @@ function placeholder(spec: OptionSpec): string {
   return (spec.value ?? fallback[spec.type]) + list
 }
 
-function columns(cells: readonly Cell[]): string[] {
+function columns(cells: readonly Cell[], colors: Colors): string[] {
   const width = Math.max(...cells.map(([, length]) => length))
-  return cells.map(([shown, length, description]) => `  ${shown}${' '.repeat(width - length)}  ${description}`)
+  const indent = ' '.repeat(width + 4)
+  return cells.flatMap(([shown, length, description, names = '']) => {
+    const first = `  ${shown}${' '.repeat(width - length)}  ${description}`
+    if (indent.length + description.length + 1 + names.length <= WIDTH) return `${first} ${colors.dim(names)}`.trimEnd()
+    return [first, ...wrap(names, WIDTH - indent.length).map((line) => indent + colors.dim(line))]
+  })
 }

@@ -38,6 +38,15 @@ test('colours on demand, and never with NO_COLOR', async () => {
   expect((await run(['--help'], { FORCE_COLOR: '1', NO_COLOR: '1' })).stdout).not.toContain('\u001B')
 })
 
+const { VK_DRIVER_FILES: driver } = process.env
+
+test.runIf(driver?.includes('lvp_icd'))('doctor finds the software adapter that a checkout computes with', async () => {
+  const { stdout } = await run(['doctor', '--json'], { VK_DRIVER_FILES: undefined, VK_ICD_FILENAMES: undefined })
+  const { backends } = JSON.parse(stdout) as { backends: { name: string }[] }
+  const found = backends.find(({ name }) => name === 'webgpu')
+  expect(found).toMatchObject({ available: true, software: true })
+})
+
 test('an error is a line, and a stack only on demand', async () => {
   const plain = await run(['solve', 'What?', '--backend', 'reference'])
   expect(plain.status).toBe(1)

@@ -57,8 +57,12 @@ test.each(['', '{"row":"pl', '{"row":"plain","index":3}'])('a line that a kill c
 test('another run is refused with a hint, and its file left as it is', () => {
   new ItemsFile(path, runs).append([item('plain', 0)])
   const before = readFileSync(path, 'utf8')
-  expect(() => new ItemsFile(path, new Map([['plain', fingerprint('other')]]))).toThrow(/other data, settings.*Repeat/)
-  expect(() => new ItemsFile(path, new Map([['zero', runs.get('zero')!]]))).toThrow(/the file holds another run/)
+  expect(() => new ItemsFile(path, new Map([['plain', fingerprint('other')]]))).toThrow(
+    /expected the same data, settings.*line 1\. Name another file/,
+  )
+  expect(() => new ItemsFile(path, new Map([['zero', runs.get('zero')!]]))).toThrow(
+    /answers of another command; expected rows zero, got row "[a-z]+" in line 1\./,
+  )
   expect(readFileSync(path, 'utf8')).toBe(before)
 })
 

@@ -64,11 +64,12 @@ export class ItemsFile {
   private parse(line: string, number: number): ItemRecord {
     const { run, ...item } = parseLine(line, `${this.path}, line ${number}`)
     if (this.runs.get(item.row) === run) return item
-    throw new UsageError('the file holds another run', {
+    const sameRow = this.runs.has(item.row)
+    throw new UsageError('the file holds answers of another command', {
       where: `--items ${this.path}`,
-      expected: `answers of ${[...this.runs.keys()].join(', ')} with this data, model and seed`,
-      actual: `answers of ${item.row}${this.runs.has(item.row) ? ' with other data, settings, model or seed' : ''}`,
-      hint: 'Repeat the command that began it, or name another file',
+      expected: sameRow ? 'the same data, settings, models and seed' : `rows ${[...this.runs.keys()].join(', ')}`,
+      actual: sameRow ? `others in line ${number}` : `row ${JSON.stringify(item.row)} in line ${number}`,
+      hint: 'Name another file, or repeat the command that began this one to go on with it',
     })
   }
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { tinyRecipe } from '../../train/test/tiny-recipe.ts'
 import { commands } from './commands.ts'
 import { main } from './main.ts'
 
@@ -17,13 +18,13 @@ interface Ran {
   readonly stderr: string
 }
 
-async function run(words: readonly string[], input = ''): Promise<Ran> {
+async function run(words: readonly string[], input = '', signal = new AbortController().signal): Promise<Ran> {
   let [stdout, stderr] = ['', '']
   const status = await main(words, {
     stdout: { write: (text) => (stdout += text) },
     stderr: { write: (text) => (stderr += text) },
     environment: {},
-    signal: new AbortController().signal,
+    signal,
     readInput: async () => input,
   })
   return { status, stdout, stderr }
@@ -122,6 +123,18 @@ describe('JSON', () => {
     }
   })
 
+  test('solve with the references: the answer behind the reasoning that they write', async () => {
+    const { answer, answerIds } = await json<Solved & { answerIds: number[] }>(
+      'solve',
+      QUESTION,
+      '--model',
+      'prosqa-good',
+      ...ON,
+    )
+    expect(answer).toBe('Tom is a lorpus.')
+    expect(answerIds).toContain(44) // [A], behind the facts and before the answer
+  })
+
   test('generate: the new ids with the end token, or N of them without stopping', async () => {
     const ended = await json('generate', '--ids', '40,0,1,42,1,2,43,0', '--max-tokens', '4', ...ON)
     expect(ended).toEqual({
@@ -134,7 +147,7 @@ describe('JSON', () => {
     expect(free.ids).toHaveLength(5)
     expect(free.finish).toBe('length')
     const drawn = async (seed: string) =>
-      (await json('generate', '--prompt', '0 1', '--max-tokens', '8', '--temperature', '9', '--seed', seed, ...ON)).ids
+      (await json('generate', '--ids', '0,1', '--max-tokens', '8', '--temperature', '9', '--seed', seed, ...ON)).ids
     expect(await drawn('1')).toEqual(await drawn('1'))
     expect(await drawn('1')).not.toEqual(await drawn('2'))
   })
@@ -244,6 +257,7 @@ describe('JSON', () => {
       family: 'llama',
       parameters: 334_464,
       cached: false,
+      purpose: expect.any(String),
     })
   })
 
@@ -288,6 +302,8 @@ describe('for people', () => {
       expect(help.stdout).toContain(`afterthought ${name}`)
       expect(help.stdout).toContain('Examples')
       expect(help.stdout).toContain('--json')
+      const wide = help.stdout.split('\n').filter((line) => line.length > 118 && !line.startsWith('  afterthought'))
+      expect(wide).toEqual([])
     }
   })
 
@@ -297,15 +313,27 @@ describe('for people', () => {
   })
 })
 
+test('the names of controls are those of core', async () => {
+  const [{ CONTROLS }, { controls }] = await Promise.all([
+    import('./commands/eval.ts'),
+    import('@afterthought/core/evaluation'),
+  ])
+  const named = controls.map(({ name }) => name).filter((name) => !name.startsWith('latents-'))
+  expect([...CONTROLS].sort()).toEqual(['all', ...named].sort())
+})
+
 describe('wrong use and failures', () => {
   test.each([
     [['solv', 'x'], 2, 'USAGE', /Did you mean solve\?/],
     [['solve'], 2, 'USAGE', /QUESTION is missing/],
     [['solve', 'a', 'b'], 2, 'USAGE', /a word too many/],
-    [['solve', QUESTION, '--wibble'], 2, 'USAGE', /unknown option --wibble/],
+    [['solve', QUESTION, '--wibble'], 2, 'USAGE', /--wibble: unknown option/],
     [['solve', QUESTION, '--replace', 'permute', ...ON], 2, 'USAGE', /afterthought eval/],
     [['solve', 'What?', ...ON], 1, 'ARGUMENT', /question/],
-    [['solve', QUESTION, '--alpha', '2', ...ON], 1, 'ARGUMENT', /alpha: out of range/],
+    [['solve', QUESTION, '--alpha', '2', ...ON], 2, 'USAGE', /--alpha: .*a number from 0 to 1/],
+    [['solve', QUESTION, '--alpha', '0.1', '--apply-at', '9', ...ON], 2, 'USAGE', /--apply-at: .*6 thoughts, got 9/],
+    [['solve', QUESTION, '--good', 'prosqa-bad', ...ON], 2, 'USAGE', /--good: has no effect without --step/],
+    [['trace', QUESTION, '--svg', tmpdir(), ...ON], 2, 'USAGE', /--svg .*a folder, not a file/],
     [['solve', QUESTION, '--model', './nowhere'], 1, 'FILE', /no such folder/],
     [['solve', QUESTION, '--dtype', 'int8', ...ON], 2, 'USAGE', /--dtype/],
     [['generate', ...ON], 2, 'USAGE', /nothing to start from/],
@@ -313,11 +341,17 @@ describe('wrong use and failures', () => {
     [['generate', '--ids', '1,a', ...ON], 2, 'USAGE', /not a token id/],
     [['generate', '--ids', '1,999999', ...ON], 1, 'ARGUMENT', /token id out of range/],
     [['generate', '--ids', '1', '--max-tokens', '9999', ...ON], 1, 'CAPACITY', /more positions/],
-    [['generate', '--ids', '1', '--top-p', '2', ...ON], 1, 'ARGUMENT', /topP/],
+    [['generate', '--ids', '1', '--top-p', '2', ...ON], 2, 'USAGE', /--top-p: .*above 0, at most 1/],
+    [['generate', '--ids', '1', '--temperature', '-1', ...ON], 2, 'USAGE', /--temperature: .*from 0 on/],
     [['generate', '--ids', '1', '--greedy', '--top-k', '2', ...ON], 2, 'USAGE', /contradicts/],
+    [['generate', '--prompt', QUESTION, ...ON], 2, 'USAGE', /afterthought solve/],
     [['generate', '--chat', 'Hi', ...ON], 1, 'CONFIG', /no chat template/],
     [['eval', './nowhere.json', ...ON], 1, 'FILE', /no such file/],
-    [['eval', '--controls', 'wibble', '--limit', '2', ...ON], 1, 'ARGUMENT', /unknown control/],
+    [['eval', '--controls', 'wibble', '--limit', '2', ...ON], 2, 'USAGE', /--controls: .*latents-K/],
+    [['verify', 'fixtures/nowhere', ...ON], 1, 'FILE', /no such folder/],
+    [['train', '--resume', 'nowhere', ...ON], 1, 'FILE', /no run to go on with.*CONFIG --out/],
+    [['train', '--resume', 'nowhere', '--seed', '5', ...ON], 2, 'USAGE', /--seed: has no effect with --resume/],
+    [['train', 'package.json', ...ON], 1, 'CONFIG', /package\.json/],
     [['eval', '--settings', 'wibble', ...ON], 2, 'USAGE', /--settings/],
     [['complete', 'tcsh'], 2, 'USAGE', /unknown shell/],
   ] as const)('%j', async (words, status, code, message) => {
@@ -349,18 +383,30 @@ describe('wrong use and failures', () => {
     expect(JSON.parse(stdout).error.code).toBe('NUMERIC')
   })
 
-  test('an interrupted command ends with 130', async () => {
+  /** Runs a command that Ctrl-C has stopped before its first batch. */
+  async function interrupt(words: readonly string[]): Promise<Ran> {
     const interrupted = new AbortController()
     interrupted.abort()
-    let stdout = ''
-    const status = await main(['eval', '--limit', '2', '--json', ...ON], {
-      stdout: { write: (text) => (stdout += text) },
-      stderr: { write: () => true },
-      environment: {},
-      signal: interrupted.signal,
-      readInput: async () => '',
-    })
+    return run(words, '', interrupted.signal)
+  }
+
+  test('an interrupted command ends with 130', async () => {
+    const { status, stdout } = await interrupt(['eval', '--limit', '2', '--json', ...ON])
     expect(status).toBe(130)
     expect(JSON.parse(stdout).error.code).toBe('ABORTED')
+  })
+
+  test('an interrupted training says how it goes on, and does', async () => {
+    const [recipe, out, validation] = ['tiny.json', 'run', 'few.json'].map((name) => join(folder, name))
+    const sample = JSON.parse(readFileSync(new URL('../data/prosqa-sample.json', import.meta.url), 'utf8'))
+    writeFileSync(recipe!, JSON.stringify(tinyRecipe))
+    writeFileSync(validation!, JSON.stringify(sample.slice(0, 2)))
+    const options = ['--validation', validation!, ...ON]
+    const stopped = await interrupt(['train', recipe!, '--out', out!, ...options])
+    expect(stopped.status).toBe(130)
+    expect(stopped.stderr).toContain(`interrupted. Go on with afterthought train --resume ${out}`)
+    const resumed = await run(['train', '--resume', out!, '--steps', '1', ...options])
+    expect(resumed.status).toBe(0)
+    expect(resumed.stderr.match(/step 1\/1 /g)).toHaveLength(1)
   })
 })

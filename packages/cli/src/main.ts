@@ -78,7 +78,9 @@ async function runCommand(name: string, command: Command, words: readonly string
 function report(error: unknown, json: boolean, { stdout, stderr, environment, signal }: Program): number {
   const document = errorDocument(error)
   if (json) stdout.write(`${JSON.stringify(document)}\n`)
-  stderr.write(`afterthought: ${signal.aborted ? 'interrupted' : document.error.message}\n`)
+  const { message, hint } = document.error
+  const stopped = hint === undefined ? 'interrupted' : `interrupted. ${hint}`
+  stderr.write(`afterthought: ${signal.aborted ? stopped : message}\n`)
   if (environment.AFTERTHOUGHT_DEBUG === '1') stderr.write(`${(error as Error).stack ?? String(error)}\n`)
   if (signal.aborted) return 130
   return error instanceof UsageError ? 2 : 1

@@ -25,8 +25,16 @@ export type EmbeddedModel = 'prosqa' | 'prosqa-early' | 'prosqa-good' | 'prosqa-
 
 const DEFAULT_MODEL = 'prosqa'
 
-/** The models that take part in thinking; their references are the embedded ones unless others are named. */
+/** The models that think; their references are the embedded ones unless others are named. */
 const thinkers: readonly string[] = ['prosqa', 'prosqa-early']
+
+/** What an embedded model is for, in a few words. */
+export const purposes: Readonly<Record<EmbeddedModel, string>> = {
+  prosqa: 'thinks in six latent steps; the default',
+  'prosqa-early': 'the same run, stopped early',
+  'prosqa-good': 'writes its reasoning in tokens; the good reference',
+  'prosqa-bad': 'the same run, stopped early; the bad reference',
+}
 
 export function embeddedFolder(name: EmbeddedModel): string {
   return asset(`models/prosqa/${embeddedModels[name]}`)

@@ -5,7 +5,11 @@
 
 /** Every command has these. */
 export const commonOptions = {
-  json: { type: 'flag', group: 'Output', description: 'Print exactly one JSON document on stdout' },
+  json: {
+    type: 'flag',
+    group: 'Output',
+    description: 'Print JSON on stdout: one document, or one a line where results come bit by bit',
+  },
   quiet: { type: 'flag', group: 'Output', description: 'No progress and no notes on stderr' },
   help: { type: 'flag', group: 'Output', description: 'Show this help' },
 } as const
@@ -41,7 +45,7 @@ export const modelOptions = {
     type: 'choice',
     choices: ['coconut'],
     group: 'Models',
-    description: 'How the model thinks; default coconut, plain or refined',
+    description: 'How the model thinks: Coconut, plain or refined; the only one so far',
   },
 } as const
 
@@ -57,7 +61,7 @@ export const thoughtOptions = {
     type: 'choice',
     group: 'Thoughts',
     choices: ['zero', 'noise', 'first', 'other-question', 'permute', 'pause'],
-    description: 'A control: what stands in the slots instead of the thoughts',
+    description: 'A control: what stands in the slots instead of the thoughts; other-question and permute are for eval',
   },
   seed: { type: 'integer', value: 'N', group: 'Thoughts', description: 'Of everything drawn at random; default 0' },
 } as const
@@ -66,6 +70,8 @@ export const thoughtOptions = {
 export const refinementOptions = {
   alpha: {
     type: 'number',
+    least: 0,
+    most: 1,
     value: 'A',
     group: 'Residual refinement',
     description: 'Memory rate, 0 … 1: h[t] = A·h[t−1] + (1−A)·f(h[t−1])',

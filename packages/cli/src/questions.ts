@@ -1,15 +1,16 @@
 /** Questions from a file of any known format, or the samples that come with the package. */
 
-import { readFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { FileError, FormatError } from '@afterthought/core'
 import { type QuestionRecord, readRecords } from '@afterthought/core/data'
 import { asset } from './assets.ts'
+import { readText } from './files.ts'
 
 const embedded: Readonly<Record<string, string>> = {
   sample: 'data/prosqa-sample.json',
   validation: 'data/prosqa-validation.json',
 }
+
+const HINT = 'Give a data file, or sample or validation; members of a list before it can be joined by commas'
 
 export interface Questions {
   /** The file's name, as printed. */
@@ -24,27 +25,6 @@ export interface Questions {
  */
 export async function readQuestions(source: string, limit?: number): Promise<Questions> {
   const path = Object.hasOwn(embedded, source) ? asset(embedded[source]!) : source
-  const { records } = readRecords(decode(await readData(path), path), path)
+  const { records } = readRecords(await readText(path, HINT), path)
   return { name: basename(path), records: records.slice(0, limit) }
-}
-
-async function readData(path: string): Promise<Uint8Array> {
-  try {
-    // A device would be read without end; a pipe ends.
-    if ((await stat(path)).isCharacterDevice()) throw new FileError('not a file', { where: path })
-    return await readFile(path)
-  } catch (cause) {
-    if (cause instanceof FileError) throw cause
-    const { code, message } = cause as NodeJS.ErrnoException
-    const hint = 'Give a data file, or sample or validation'
-    throw new FileError(code === 'ENOENT' ? 'no such file' : message, { where: path, hint, cause })
-  }
-}
-
-function decode(bytes: Uint8Array, where: string): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch (cause) {
-    throw new FormatError('not UTF-8 text', { where, cause })
-  }
 }

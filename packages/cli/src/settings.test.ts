@@ -69,6 +69,7 @@ test.each([
   ['--control swap-references', /--control: has no effect/],
   ['--step 1 --eta 1', /--eta and --step: a step has one size|--step and --eta|one size/],
   ['--step 1 --step-mode relative', /expected --lambda/],
+  ['--alpha 0.1 --apply-at 2,7', /--apply-at: .*slots of 6 thoughts, got 7/],
   ['--alpha 0.1 --apply-at 0', /--apply-at: not understood/],
   ['--replace zero --control pause', /contradicts --replace/],
   ['--replace zero --alpha 0.3 --first none', /--replace zero: .*nothing is left to refine; got --alpha, --first$/],

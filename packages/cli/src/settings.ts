@@ -23,8 +23,10 @@ export function readSettings(values: RefinementValues & ThoughtValues, defaultLa
   const replace = readReplacement(values)
   const refinement = readRefinement(values)
   if (refinement) refuseRefinement(replace, values, optionsGiven(values))
+  const latents = values.latents ?? defaultLatents
+  refuseSlotsBeyond(latents, refinement)
   return {
-    latents: values.latents ?? defaultLatents,
+    latents,
     ...(replace && { replace }),
     ...(refinement && { refinement }),
   }
@@ -179,6 +181,27 @@ function readSlots(text: string | undefined): 'every' | number[] | undefined {
     expected: 'every, or slots counted from 1 as 1,3',
     actual: JSON.stringify(text),
   })
+}
+
+/** @throws UsageError if a thought is to be refined that is never thought */
+export function refuseSlotsBeyond(latents: number, refinement: RefinementOptions | undefined): void {
+  const { applyAt } = refinement ?? {}
+  const beyond = typeof applyAt === 'object' ? applyAt.find((slot) => slot > latents) : undefined
+  if (beyond === undefined) return
+  throw new UsageError('there is no such thought', {
+    where: '--apply-at',
+    expected: `slots of ${latents} thoughts`,
+    actual: `${beyond}`,
+  })
+}
+
+/** @throws UsageError if references are named that no row asks */
+export function refuseUnusedReferences(
+  named: { readonly good: string | undefined; readonly bad: string | undefined },
+  rows: readonly Pick<Settings, 'refinement'>[],
+): void {
+  if (rows.some(({ refinement }) => refinement?.search !== undefined)) return
+  for (const name of ['good', 'bad'] as const) if (named[name] !== undefined) throw noEffect(name, '--step')
 }
 
 /** Whether the rollout asks two reference models. */

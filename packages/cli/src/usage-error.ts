@@ -36,7 +36,7 @@ export class UsageError extends Error {
 export function suggestion(name: string, known: readonly string[], prefix = ''): string | undefined {
   const [nearest] = known
     .map((candidate) => ({ candidate, distance: editDistance(name, candidate) }))
-    .filter(({ candidate, distance }) => distance <= 2 || candidate.startsWith(name))
+    .filter(({ candidate, distance }) => distance <= (name.length > 3 ? 2 : 1) || candidate.startsWith(name))
     .sort((a, b) => a.distance - b.distance)
   return nearest && `Did you mean ${prefix}${nearest.candidate}?`
 }

@@ -66,6 +66,8 @@ export const command: Command = defineCommand({
         output.note(`${row.name}: ${row.ratio ? `${row.ratio.median.toFixed(2)} of theirs` : 'measured'}`),
     })
     output.write(`${formatCard(report, output.colors)}\n\n`)
+    if (quick)
+      output.write('Tiny shapes, few repetitions: this shows that everything runs; the figures mean nothing.\n\n')
     output.jsonLine(report)
     return 0
   },

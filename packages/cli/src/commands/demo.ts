@@ -1,6 +1,7 @@
 /** `afterthought demo`: the whole in a minute, on what is inside the package. */
 
 import { type Command, defineCommand } from '../command.ts'
+import { wrap } from '../drawing/words.ts'
 import { backendOptions } from '../options.ts'
 import type { Colors } from '../output.ts'
 import type { ThoughtProcess } from '../thinking.ts'
@@ -78,7 +79,7 @@ function formatQuestion(process: ThoughtProcess, steps: readonly string[], color
   const asked = question.slice(question.lastIndexOf('.') + 1).trim()
   return [
     colors.bold('A question'),
-    wrap(question.slice(0, question.length - asked.length).trim()),
+    ...wrap(question.slice(0, question.length - asked.length).trim(), 110),
     colors.bold(asked),
     '',
     `The chain of facts that answers it: ${steps.join(' ')}`,
@@ -98,16 +99,4 @@ function conclusion(n: number, controls: readonly { name: string; description: s
     "question's, the model guesses. Refinement does not help this model, on larger files neither: small steps change",
     'nothing, large ones destroy. Try prosqa-early, other references, your own model: afterthought eval --help',
   ].join('\n')
-}
-
-function wrap(text: string, width = 110): string {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line.length + word.length >= width) {
-      lines.push(line)
-      line = word
-    } else line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line].join('\n')
 }

@@ -6,6 +6,22 @@ import { type Command, defineCommand } from '../command.ts'
 import { backendOptions, modelOptions, refinementOptions, thoughtOptions } from '../options.ts'
 import type { Settings } from '../settings.ts'
 
+/** Names of core's controls, here without loading it. */
+export const CONTROLS = [
+  'all',
+  'no-thoughts',
+  'zero',
+  'noise',
+  'first',
+  'other-question',
+  'permute',
+  'pause',
+  'alpha-1',
+  'opposite-sign',
+  'random-direction',
+  'swapped-references',
+] as const
+
 const evalOptions = {
   settings: {
     type: 'names',
@@ -14,7 +30,9 @@ const evalOptions = {
   },
   controls: {
     type: 'names',
-    description: 'Rows beside the last one in which thoughts cannot carry what they are said to: all, or names',
+    choices: CONTROLS,
+    also: { form: 'latents-K', matches: /^latents-\d{1,4}$/ },
+    description: 'Rows beside the last one in which thoughts cannot carry what they are said to',
   },
   limit: { type: 'integer', least: 1, value: 'N', description: 'The first N questions only' },
   items: {
@@ -45,6 +63,7 @@ export const command: Command = defineCommand({
       { defaultLatents, withSession },
       { readQuestions },
       { runEvaluation },
+      { refuseUnusedReferences },
       { formatEvaluation },
       { taskOf },
       { evaluationReport },
@@ -52,6 +71,7 @@ export const command: Command = defineCommand({
       import('../models.ts'),
       import('../questions.ts'),
       import('../evaluation-run.ts'),
+      import('../settings.ts'),
       import('../report.ts'),
       import('@afterthought/core/data'),
       import('@afterthought/core/evaluation'),
@@ -60,6 +80,7 @@ export const command: Command = defineCommand({
     const questions = await readQuestions(operand, limit)
     await withSession(values, output, async ({ models }) => {
       const rows = await planRows(values, defaultLatents(models.main, values.latents, output))
+      refuseUnusedReferences(values, rows)
       const answered = await runEvaluation({
         ...{ models, task: taskOf(models.main), questions, rows, seed, output, signal },
         ...(batch !== undefined && { batch }),

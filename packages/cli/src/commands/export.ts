@@ -48,17 +48,26 @@ export const command: Command = defineCommand({
     if (values.control === 'pause') {
       throw new UsageError('cannot be exported', { where: '--control pause', expected: 'thoughts of the model' })
     }
-    const [{ withSession }, { readRefinement }, { exportGraph }] = await Promise.all([
+    const [
+      { withSession },
+      { refuseFolders },
+      { readRefinement, refuseSlotsBeyond, refuseUnusedReferences },
+      { exportGraph },
+    ] = await Promise.all([
       import('../models.ts'),
+      import('../files.ts'),
       import('../settings.ts'),
       import('@afterthought/core'),
     ])
+    refuseFolders({ out })
     const refinement = readRefinement(values)
+    refuseUnusedReferences(values, [{ ...(refinement && { refinement }) }])
     // Nothing is computed: models are opened for their configurations and weights.
     const session = { ...values, backend: 'reference', dtype: undefined, threads: undefined } as const
     await withSession(session, output, async ({ models }) => {
       const { main } = models
       const latents = values.latents ?? main.latent?.latents ?? 0
+      refuseSlotsBeyond(latents, refinement)
       const tokens = values['max-tokens'] ?? tokensOf(main)
       const endIds = values['end-ids'] ?? main.latent?.endIds ?? []
       const { graph, parameters, batch } = exportGraph(models, {

@@ -15,10 +15,30 @@ const promptOptions = {
 
 const samplingOptions = {
   greedy: { type: 'flag', group: 'Sampling', description: 'The most probable token, always; the default' },
-  temperature: { type: 'number', value: 'X', group: 'Sampling', description: 'Draw, with logits divided by X' },
+  temperature: {
+    type: 'number',
+    least: 0,
+    value: 'X',
+    group: 'Sampling',
+    description: 'Draw, with logits divided by X',
+  },
   'top-k': { type: 'integer', least: 1, value: 'K', group: 'Sampling', description: 'Draw from the K best' },
-  'top-p': { type: 'number', value: 'P', group: 'Sampling', description: 'Draw from the best that sum up to P' },
-  'min-p': { type: 'number', value: 'P', group: 'Sampling', description: 'Drop what is P times less probable' },
+  'top-p': {
+    type: 'number',
+    above: 0,
+    most: 1,
+    value: 'P',
+    group: 'Sampling',
+    description: 'Draw from the best that sum up to P',
+  },
+  'min-p': {
+    type: 'number',
+    least: 0,
+    most: 1,
+    value: 'P',
+    group: 'Sampling',
+    description: 'Drop what is P times less probable',
+  },
 } as const
 
 /** Where the model has room for them and nothing else was asked for. */
@@ -49,15 +69,17 @@ export const command: Command = defineCommand({
   async run({ values, output, signal, readInput }) {
     const prompt = await readPrompt(values, readInput)
     const sampling = readSampling(values)
-    const [{ withSession }, { readSettings }, { rolloutSettings }, { rollout }] = await Promise.all([
-      import('../models.ts'),
-      import('../settings.ts'),
-      import('../thinking.ts'),
-      import('@afterthought/core'),
-    ])
+    const [{ withSession }, { readSettings, refuseUnusedReferences }, { rolloutSettings }, { rollout }] =
+      await Promise.all([
+        import('../models.ts'),
+        import('../settings.ts'),
+        import('../thinking.ts'),
+        import('@afterthought/core'),
+      ])
     await withSession(values, output, async ({ models, loadMs }) => {
       const { main } = models
       const settings = readSettings(values, 0)
+      refuseUnusedReferences(values, [settings])
       const promptIds = encodePrompt(main, prompt)
       const endIds = settings.latents > 0 ? (main.latent?.endIds ?? []) : []
       const room = main.config.maxPositions - promptIds.length - settings.latents - endIds.length
@@ -112,6 +134,13 @@ function readSampling(values: GenerateValues): SamplingOptions | undefined {
 
 function encodePrompt(model: LanguageModel, { kind, text }: Prompt): readonly number[] {
   if (kind === 'ids') return parseIds(text)
+  if (kind === 'prompt' && model.latent?.format === 'prosqa-symbolic') {
+    throw new UsageError('the model reads questions in symbols of its own, no text', {
+      where: `--prompt with ${model.id}`,
+      expected: 'a model that reads text',
+      hint: 'Ask it with afterthought solve "…", or give token ids: --ids 1,2,3',
+    })
+  }
   if (model.tokenizer === undefined) {
     throw new UsageError('the model has no tokenizer', { where: model.id, hint: 'Give token ids: --ids 1,2,3' })
   }

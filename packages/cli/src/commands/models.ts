@@ -12,6 +12,8 @@ interface ListedModel {
   readonly parameters: number
   /** In the hub's cache; the embedded ones are not. */
   readonly cached: boolean
+  /** What an embedded model is for. */
+  readonly purpose?: string
 }
 
 export const command: Command = defineCommand({
@@ -26,8 +28,9 @@ export const command: Command = defineCommand({
     const { hubCacheRoot } = await import('@afterthought/core/files')
     const listed = await listModels((line) => output.warn(line))
     output.result(listed, () => {
-      const rows = listed.map(({ id, family, parameters, bytes, cached }) => {
-        return [id, family, parameters.toLocaleString('en'), formatBytes(bytes), cached ? 'hub cache' : 'embedded']
+      const rows = listed.map(({ id, family, parameters, bytes, cached, purpose }) => {
+        const where = cached ? 'hub cache' : 'embedded'
+        return [id, family, parameters.toLocaleString('en'), formatBytes(bytes), where, purpose ?? '']
       })
       const columns = [
         { title: 'model' },
@@ -35,6 +38,7 @@ export const command: Command = defineCommand({
         { title: 'parameters', align: 'right' },
         { title: 'size', align: 'right' },
         { title: 'where' },
+        { title: '' },
       ] as const
       return [formatTable(columns, rows, output.colors.dim), `\nhub cache: ${hubCacheRoot()}`].join('\n')
     })
@@ -44,10 +48,10 @@ export const command: Command = defineCommand({
 
 /** @param warn told of cached models that this library cannot read */
 async function listModels(warn: (line: string) => void): Promise<ListedModel[]> {
-  const { embeddedFolder, embeddedModels } = await import('../models.ts')
+  const { embeddedFolder, embeddedModels, purposes } = await import('../models.ts')
   const { listCached } = await import('@afterthought/core/files')
   const embedded = (Object.keys(embeddedModels) as EmbeddedModel[]).map((id) => {
-    return { id, folder: embeddedFolder(id), cached: false }
+    return { id, folder: embeddedFolder(id), cached: false, purpose: purposes[id] }
   })
   const cached = (await listCached()).map((model) => ({ ...model, cached: true }))
   const listed: ListedModel[] = []
@@ -55,7 +59,8 @@ async function listModels(warn: (line: string) => void): Promise<ListedModel[]> 
     try {
       const { id, folder, cached } = model
       const bytes = 'bytes' in model ? model.bytes : await bytesOf(folder)
-      listed.push({ id, folder, bytes, ...(await describeModel(folder)), cached })
+      const purpose = 'purpose' in model && { purpose: model.purpose }
+      listed.push({ id, folder, bytes, ...(await describeModel(folder)), cached, ...purpose })
     } catch (error) {
       warn(`${model.id} is left out: ${(error as Error).message}`)
     }

@@ -25,7 +25,12 @@ export const command: Command = defineCommand({
   },
   async run({ values, operand, output, signal, readInput }) {
     const question = (operand === '-' ? await readInput() : operand!).trim()
-    const [{ defaultLatents, withSession }, { readSettings }, { listThoughts, think }, { taskOf }] = await Promise.all([
+    const [
+      { defaultLatents, withSession },
+      { readSettings, refuseUnusedReferences },
+      { listThoughts, think },
+      { taskOf },
+    ] = await Promise.all([
       import('../models.ts'),
       import('../settings.ts'),
       import('../thinking.ts'),
@@ -33,6 +38,7 @@ export const command: Command = defineCommand({
     ])
     await withSession(values, output, async ({ models, loadMs }) => {
       const settings = readSettings(values, defaultLatents(models.main, values.latents, output))
+      refuseUnusedReferences(values, [settings])
       const { seed = 0, top } = values
       const options = { seed, signal, ...(top !== undefined && { top }) }
       const thinking = await think(models, taskOf(models.main), question, settings, options)
@@ -77,7 +83,12 @@ export function formatProcess(
   ] as const
   const shown = lines.some((line) => line[3] !== '') ? columns : columns.filter(({ title }) => title !== 'moved')
   const cells = shown === columns ? lines : lines.map(([t, norm, step, , ...rest]) => [t!, norm!, step!, ...rest])
-  const legend = frontiers ? colors.dim('● exactly t facts away from the person') : ''
+  const unused = thoughts.some(({ top }) => top.some(({ token }) => /^\d+$/.test(token)))
+  const legend = frontiers
+    ? colors.dim(
+        `● exactly t facts away from the person${unused ? '; numbers are symbols no name of the question has' : ''}`,
+      )
+    : ''
   return [
     ...(thoughts.length > 0 ? [formatTable(shown, cells, colors.dim), legend, ''] : []),
     colors.bold(answer === '' ? '(no answer)' : answer),

@@ -23,7 +23,13 @@ export const command: Command = defineCommand({
   ],
   operand: { name: 'DATA', description: 'a validation file; default validation, the embedded one', required: false },
   options: {
-    alphas: { type: 'numbers', value: 'A', description: `Memory rates; default ${ALPHAS.join(', ')}` },
+    alphas: {
+      type: 'numbers',
+      least: 0,
+      most: 1,
+      value: 'A',
+      description: `Memory rates; default ${ALPHAS.join(', ')}`,
+    },
     steps: { type: 'numbers', value: 'S', description: 'Scale-free steps; default 0, 1/64, 1/16, 1/4, 1' },
     latents: {
       type: 'numbers',
@@ -40,15 +46,23 @@ export const command: Command = defineCommand({
     ...backendOptions,
   },
   async run({ values, operand = 'validation', output, signal }) {
-    const [{ defaultLatents, withSession }, { readQuestions }, { runEvaluation }, { readSettings }, { taskOf }] =
-      await Promise.all([
-        import('../models.ts'),
-        import('../questions.ts'),
-        import('../evaluation-run.ts'),
-        import('../settings.ts'),
-        import('@afterthought/core/data'),
-      ])
+    const [
+      { defaultLatents, withSession },
+      { refuseFolders },
+      { readQuestions },
+      { runEvaluation },
+      { readSettings, refuseUnusedReferences },
+      { taskOf },
+    ] = await Promise.all([
+      import('../models.ts'),
+      import('../files.ts'),
+      import('../questions.ts'),
+      import('../evaluation-run.ts'),
+      import('../settings.ts'),
+      import('@afterthought/core/data'),
+    ])
     const { alphas = ALPHAS, steps = STEPS, seed = 0, limit, batch, items, dtype, svg } = values
+    refuseFolders({ svg, items })
     const questions = await readQuestions(operand, limit)
     if (/test/i.test(questions.name)) {
       output.warn(`${questions.name} looks like a test file: strengths chosen on it cannot be reported on it`)
@@ -62,6 +76,7 @@ export const command: Command = defineCommand({
         return { name: `latents ${latents}, alpha ${alpha}, step ${step}`, ...settings }
       })
       requireDistinct(rows.map((row) => row.name))
+      refuseUnusedReferences(values, rows)
       const answered = await runEvaluation({
         ...{ models, task: taskOf(models.main), questions, rows, seed, output, signal },
         ...(batch !== undefined && { batch }),

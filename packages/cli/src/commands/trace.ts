@@ -16,7 +16,8 @@ export const command: Command = defineCommand({
   description:
     'Records the thoughts of one question: norms, displacements, entropies, what each thought and the references read\n' +
     'as, and with --vectors the thoughts themselves. --html and --svg draw them: for ProsQA over the graph of the\n' +
-    'question, refined thoughts beside the plain ones. The page fits any screen; the SVG is for papers and slides.',
+    'question, refined thoughts beside the plain ones. The page fits any screen; the SVG is for papers and slides. What\n' +
+    'is printed without --json is the table of solve.',
   examples: [
     ['trace --html trace.html "…"', 'a page to look at'],
     ['trace --alpha 0.3 --svg trace.svg - < question.txt', 'refined beside plain, as one drawing'],
@@ -35,17 +36,26 @@ export const command: Command = defineCommand({
   },
   async run({ values, operand, output, signal, readInput }) {
     const question = (operand === '-' ? await readInput() : operand!).trim()
-    const [{ withSession }, { readSettings }, { listThoughts, think }, { taskOf }] = await Promise.all([
+    const [
+      { withSession },
+      { refuseFolders },
+      { readSettings, refuseUnusedReferences },
+      { listThoughts, think },
+      { taskOf },
+    ] = await Promise.all([
       import('../models.ts'),
+      import('../files.ts'),
       import('../settings.ts'),
       import('../thinking.ts'),
       import('@afterthought/core/data'),
     ])
+    const { seed = 0, top = TOP, html, svg } = values
+    refuseFolders({ html, svg })
     await withSession(values, output, async ({ models, loadMs }) => {
       const { main } = models
       const settings = readSettings(values, main.latent?.latents ?? 0)
+      refuseUnusedReferences(values, [settings])
       const task = taskOf(main)
-      const { seed = 0, top = TOP, html, svg } = values
       const options = { seed, signal, top: readTokens(main, task, top) }
       const thinking = await think(models, task, question, settings, options)
       const files = { ...(html !== undefined && { html }), ...(svg !== undefined && { svg }) }

@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { AbortedError } from '@afterthought/core'
+import { AbortedError, FileError } from '@afterthought/core'
 import { parseProsqaItems } from '@afterthought/core/data'
 import { writeFileAtomically } from '@afterthought/core/files'
 import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/train'
@@ -11,6 +11,7 @@ import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
 import { type LogLine, learningCurves } from '../drawing/learning-curves.ts'
 import { svgFile } from '../drawing/svg.ts'
+import { readJson, readText } from '../files.ts'
 import { backendOptions } from '../options.ts'
 import type { Output } from '../output.ts'
 import { formatSeconds } from '../progress.ts'
@@ -22,10 +23,10 @@ const CURVES = 'curves.svg'
 
 export const command: Command = defineCommand({
   description:
-    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa; its controls ' +
-    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause), or a JSON file. The ' +
-    'folder gets a checkpoint, a log, learning curves and the model. A run that was stopped, in whatever way, goes on ' +
-    'with --resume from its last checkpoint, with the same result bit by bit on the same backend and threads.',
+    'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa; its controls\n' +
+    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause), or a JSON file. The folder gets a checkpoint, a\n' +
+    'log, learning curves and the model. A run that was stopped, in whatever way, goes on with --resume from its last\n' +
+    'checkpoint, with the same result bit by bit on the same backend and threads.',
   examples: [
     ['train prosqa --out ./my-model', 'a model that thinks, from nothing'],
     ['train --resume ./my-model', 'after a stop, a kill, a power cut'],
@@ -48,25 +49,40 @@ export const command: Command = defineCommand({
     if ((values.resume === undefined) === (operand === undefined)) {
       throw new UsageError('one of the two', { where: 'train', expected: 'CONFIG or --resume FOLDER' })
     }
-    const [{ openBackend }, { TrainingRun, puzzleOf }] = await Promise.all([
+    for (const name of ['out', 'seed'] as const) {
+      if (values.resume === undefined || values[name] === undefined) continue
+      throw new UsageError('has no effect with --resume: the run goes on as it was begun', { where: `--${name}` })
+    }
+    const [{ openBackend }, { TrainingRun, parseRecipe, puzzleOf }] = await Promise.all([
       import('../backend.ts'),
       import('@afterthought/train'),
     ])
     const file = values.validation ?? asset('data/prosqa-validation.json')
-    const puzzles = parseProsqaItems(JSON.parse(await readFile(file, 'utf8')), file).map(puzzleOf)
-    const recipe = operand === undefined ? undefined : await readRecipe(operand, values.seed)
-    if (recipe && existsSync(join(folder, STATE))) {
+    const puzzles = parseProsqaItems(await readJson(file), file).map(puzzleOf)
+    const path = operand === undefined ? undefined : findRecipe(operand)
+    const recipe = path === undefined ? undefined : withSeed(await readJson(path), values.seed)
+    if (recipe !== undefined) parseRecipe(recipe, path)
+    const begun = existsSync(join(folder, STATE))
+    if (recipe === undefined && !begun) {
+      throw new FileError('no run to go on with', {
+        where: `train --resume ${folder}`,
+        expected: `a folder with ${STATE}`,
+        hint: 'Begin one with afterthought train CONFIG --out FOLDER',
+      })
+    }
+    if (recipe !== undefined && begun) {
       throw new UsageError('there is a run already', {
         where: `train --out ${folder}`,
         expected: 'a new folder',
-        hint: `Go on with train --resume ${folder}`,
+        hint: `Go on with afterthought train --resume ${folder}`,
       })
     }
     const backend = await openBackend(values, (line) => output.note(line))
     try {
-      const run = recipe
-        ? TrainingRun.start(recipe, backend)
-        : await TrainingRun.resume(await readFile(join(folder, STATE)), backend)
+      const run =
+        recipe !== undefined
+          ? TrainingRun.start(recipe, backend)
+          : await TrainingRun.resume(await readFile(join(folder, STATE)), backend)
       const session = new Session(run, folder, puzzles, output)
       await session.open()
       const reached = await session.train({
@@ -76,7 +92,7 @@ export const command: Command = defineCommand({
         signal,
       })
       await run.dispose()
-      if (!reached) throw new AbortedError('stopped', { hint: `Go on with train --resume ${folder}` })
+      if (!reached) throw new AbortedError('stopped', { hint: `Go on with afterthought train --resume ${folder}` })
       return 0
     } finally {
       await backend.dispose()
@@ -84,16 +100,18 @@ export const command: Command = defineCommand({
   },
 })
 
-/** A recipe of the package by name, or a file; with another seed if asked for. */
-async function readRecipe(name: string, seed: number | undefined): Promise<unknown> {
+/** The file of a recipe of the package by name, or of another one by its path. */
+function findRecipe(name: string): string {
   const own = asset(`recipes/${name}.json`)
   const path = /^[\w-]+$/.test(name) && existsSync(own) ? own : name
   if (!existsSync(path)) {
     throw new UsageError('no such recipe', { where: 'train', actual: JSON.stringify(name), hint: 'Try train prosqa' })
   }
-  const recipe = JSON.parse(await readFile(path, 'utf8')) as object
-  return seed === undefined ? recipe : { ...recipe, seed }
+  return path
 }
+
+const withSeed = (recipe: unknown, seed: number | undefined): unknown =>
+  seed === undefined ? recipe : { ...(recipe as object), seed }
 
 interface Pace {
   readonly until: number
@@ -121,14 +139,18 @@ class Session {
   async open(): Promise<void> {
     const path = join(this.folder, LOG)
     if (this.run.steps === 0 || !existsSync(path)) return
-    const lines = (await readFile(path, 'utf8')).split('\n').filter((line) => line !== '')
+    const lines = (await readText(path)).split('\n').filter((line) => line !== '')
     this.lines = lines.map((line) => JSON.parse(line) as LogLine).filter(({ step }) => step <= this.run.steps)
   }
 
   /** @returns whether the last step was reached */
   async train({ until, checkpointSeconds, reportSteps, signal }: Pace): Promise<boolean> {
     const { run, output } = this
-    const progress = output.progress('step', run.curriculum.steps)
+    if (run.steps < until)
+      output.note(
+        `steps ${run.steps + 1} to ${until} of ${run.curriculum.steps}, a line every ${reportSteps}, ` +
+          `a checkpoint every ${checkpointSeconds} s in ${this.folder}; Ctrl-C stops with one`,
+      )
     let saved = performance.now()
     let since = performance.now()
     let records: StepRecord[] = []
@@ -139,17 +161,15 @@ class Session {
       if (run.steps % reportSteps === 0 || run.steps === until) {
         const seconds = (performance.now() - since) / 1000
         const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
-        this.report(summary(records, seconds), perStep * (run.curriculum.steps - run.steps))
+        this.report(summary(records, seconds), perStep * (until - run.steps), until)
         since = performance.now()
         records = []
       }
-      progress.advance(run.steps)
       if (performance.now() - saved > checkpointSeconds * 1000) {
         await this.save()
         saved = performance.now()
       }
     }
-    progress.end()
     const validation = await this.save()
     if (run.steps < until) return false
     const model = join(this.folder, 'model')
@@ -160,7 +180,7 @@ class Session {
     return true
   }
 
-  private report(line: LogLine, secondsLeft: number): void {
+  private report(line: LogLine, secondsLeft: number, until: number): void {
     this.lines.push(line)
     const { step, loss, tokensPerSecond, task, thoughts } = line as Record<string, number>
     if (this.output.json) this.output.jsonLine(line)
@@ -170,7 +190,7 @@ class Session {
         .flatMap((name) => (name in line ? [` ${name} ${(line[name] as number).toFixed(3)}`] : []))
         .join(',')
       this.output.note(
-        `step ${step}/${this.run.curriculum.steps} ${task}${thinking}: loss ${loss!.toFixed(4)},${shares} ` +
+        `step ${step}/${until} ${task}${thinking}: loss ${loss!.toFixed(4)},${shares} ` +
           `${Math.round(tokensPerSecond!)} tokens/s, ${formatSeconds(secondsLeft)} left`,
       )
     }

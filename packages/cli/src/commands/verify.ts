@@ -1,5 +1,6 @@
 /** `afterthought verify`: a fixture folder of expected values, replayed on a backend of this machine. */
 
+import { existsSync } from 'node:fs'
 import type { FixtureCheck, FixtureReport } from '@afterthought/bench/fixture'
 import { type Command, defineCommand } from '../command.ts'
 import { backendOptions } from '../options.ts'
@@ -12,17 +13,19 @@ export const command: Command = defineCommand({
     'them) and compares every tensor: hidden states, logits, KV cache, padded batches, continuous thoughts and their\n' +
     'refinement with gradients. Exit status 1 if a check does not hold.',
   examples: [
-    ['verify fixtures/gpt2-tiny', ''],
-    ['verify fixtures/qwen3-tiny --backend onnx:cpu --json', 'one backend; every check as JSON'],
+    ['verify ./FOLDER', 'model, references and expected.safetensors lie in it'],
+    ['verify ./FOLDER --backend onnx:cpu --json', 'one backend; every check as JSON'],
   ],
   operand: { name: 'FOLDER', description: 'the fixture folder', required: true },
   options: backendOptions,
   async run({ values, operand, output }) {
-    const [{ openBackend }, { openFolder }, { verifyFixture }] = await Promise.all([
+    const [{ FileError }, { openBackend }, { openFolder }, { verifyFixture }] = await Promise.all([
+      import('@afterthought/core'),
       import('../backend.ts'),
       import('@afterthought/core/files'),
       import('@afterthought/bench/fixture'),
     ])
+    if (!existsSync(operand!)) throw new FileError('no such folder', { where: operand! })
     const folder = await openFolder(operand!)
     const backend = await openBackend(values, (line) => output.note(line))
     try {

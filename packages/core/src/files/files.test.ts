@@ -119,7 +119,9 @@ describe('atomic writing', () => {
   it('keeps the old contents when it fails', async () => {
     const path = join(folder, 'taken')
     await mkdir(join(path, 'inside'), { recursive: true })
-    await expect(writeFileAtomically(path, 'x')).rejects.toThrow(FileError)
+    const writing = writeFileAtomically(path, 'x')
+    await expect(writing).rejects.toThrow(FileError)
+    await expect(writing).rejects.not.toThrow('.tmp')
     expect((await stat(path)).isDirectory()).toBe(true)
     expect(await readdir(folder)).toEqual(['taken'])
   })

@@ -69,12 +69,12 @@ async function readFully(
   return bytes
 }
 
-/** Turns a system error into ours, with the system's own words. */
+/** Turns a system error into ours, with the system's own words, but not the temporary names that they may end with. */
 export function rethrow(where: string): (cause: unknown) => never {
   return (cause) => {
     const { code, message } = cause as NodeJS.ErrnoException
     const known: Record<string, string> = { ENOENT: 'no such file or folder', EACCES: 'permission denied' }
-    throw new FileError(known[code ?? ''] ?? message, { where, cause })
+    throw new FileError(known[code ?? ''] ?? message.replace(/, \w+ '.*/s, ''), { where, cause })
   }
 }
 
