@@ -11,7 +11,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { isAbsolute, join, resolve } from 'node:path'
+import { basename, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -27,21 +27,48 @@ const digestOf = (model: string): string =>
   createHash('sha256')
     .update(readFileSync(join(model, 'model.safetensors')))
     .digest('hex')
-const embedded = join(root, 'packages/cli/models/prosqa/main')
+const embedded = join(root, 'packages/cli/models/prosqa')
 
-/** Strengths are those of the pages' examples, not the best of anything. */
-const strengths = ['--alpha', '0.3', '--step', '0.25']
+/** The folder of the model that a command is about. */
+function modelFolder(command: readonly string[]): string {
+  const named = command[command.indexOf('--model') + 1]
+  if (!command.includes('--model')) return join(embedded, 'main')
+  return named === 'prosqa-early' ? join(embedded, 'main-early') : named!
+}
+
+/** Strengths are those of the pages' pictures, of their programs, and one weaker still; not the best of anything. */
+const strengths = {
+  refined: ['--alpha', '0.3', '--step', '0.25'],
+  small: ['--alpha', '0.1', '--step', '0.0625'],
+  weak: ['--alpha', '0.01', '--step', '0.015625'],
+}
 const slotControls = 'no-thoughts,zero,noise,pause,first,other-question,permute,alpha-1,latents-3,latents-4,latents-8'
 const searchControls = 'opposite-sign,random-direction,swapped-references'
 
-/** What stands in the slots, and the refinements: controls go with the last of the settings. */
+/** What stands in the slots, and the refinements. */
 function evaluations(name: string, file: string): Record<string, readonly string[]> {
   return {
     [name]: ['eval', file, '--settings', 'plain', '--controls', slotControls],
-    [`${name}-refined`]: [
-      ...['eval', file, '--settings', 'plain', 'residual', 'both', 'contrastive'],
-      ...[...strengths, '--controls', searchControls],
-    ],
+    [`${name}-refined`]: refinements(file, strengths.refined),
+  }
+}
+
+/** Controls go with the last of the settings. */
+function refinements(file: string, strength: readonly string[]): readonly string[] {
+  return [
+    ...['eval', file, '--settings', 'plain', 'residual', 'both', 'contrastive'],
+    ...[...strength, '--controls', searchControls],
+  ]
+}
+
+/** From weak to strong on one file, also with the model that was stopped early. */
+function strengthEvaluations(file: string): Record<string, readonly string[]> {
+  const early = ['--model', 'prosqa-early']
+  return {
+    'test-weak': refinements(file, strengths.weak),
+    'test-small': refinements(file, strengths.small),
+    'early-weak': [...refinements(file, strengths.weak), ...early],
+    'early-small': [...refinements(file, strengths.small), ...early],
   }
 }
 
@@ -58,6 +85,7 @@ const runs: Readonly<Record<string, readonly string[]>> = {
   grid: [...sweep, '0', '0.1', '0.3', '0.5', '1', '--steps', '0', '0.015625', '0.0625', '0.25', '1'],
   latents: [...sweep, '0', '--steps', '0', '--latents', '0', '1', '2', '3', '4', '5', '6', '7', '8'],
   ...(data && evaluations('test', join(data, 'prosqa_test.json'))),
+  ...(data && strengthEvaluations(join(data, 'prosqa_test.json'))),
   ...(data && evaluations('paired', join(data, 'prosqa_paired_realgraphs.json'))),
   ...(data &&
     trained && {
@@ -79,9 +107,9 @@ for (const [name, command] of Object.entries(runs)) {
   })
   const result = JSON.parse(output)
   // The place of a file is nobody's business, and times belong to one machine.
-  const told = command.map((word) => (isAbsolute(word) ? word.split(/[\\/]/).at(-1) : word)).join(' ')
-  const model = digestOf(command.includes('--model') ? join(trained!, 'model') : embedded)
-  const kept = JSON.stringify({ command: `afterthought ${told}`, model, ...result }, withoutTimes, 1)
+  const told = command.map((word) => (isAbsolute(word) ? basename(word) : word)).join(' ')
+  const sha256 = digestOf(modelFolder(command))
+  const kept = JSON.stringify({ command: `afterthought ${told}`, sha256, ...result }, impersonal, 1)
   writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
 }
 
@@ -105,12 +133,13 @@ function recordTraining(folder: string): void {
     const known = Object.entries(JSON.parse(line) as object).filter(([key]) => drawn.includes(key))
     return JSON.stringify(Object.fromEntries(known.map(([key, value]) => [key, short(value)])))
   })
-  const head = { command: 'afterthought train prosqa', model: digestOf(join(folder, 'model')) }
+  const head = { command: 'afterthought train prosqa', sha256: digestOf(join(folder, 'model')) }
   const text = `${JSON.stringify(head).slice(0, -1)},"lines":[\n${kept.join(',\n')}\n]}\n`
   writeFileSync(join(recorded, 'training.json'), text)
 }
 
-function withoutTimes(key: string, value: unknown): unknown {
+/** Without times, and with names in place of paths. */
+function impersonal(key: string, value: unknown): unknown {
   if (key === 'msPerQuestion') return undefined
-  return key === 'data' && typeof value === 'string' ? value.split(/[\\/]/).at(-1) : value
+  return (key === 'data' || key === 'model') && typeof value === 'string' ? basename(value) : value
 }
