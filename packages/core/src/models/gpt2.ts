@@ -1,8 +1,8 @@
 /** GPT-2: pre-norm blocks, learned positions, fused qkv, tied head (specs: Radford et al. 2019; names of Hugging Face). */
 
 import type { KeyValues } from '../nn/cache.ts'
-import { attentionBias, behindPast, positionsOf } from '../nn/cache.ts'
-import { attentionOfLast, conv1d, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
+import { attend, attentionBias, positionsOf } from '../nn/cache.ts'
+import { conv1d, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import type { Family } from './family.ts'
@@ -27,12 +27,8 @@ export const gpt2: Family = {
         splitHeads(F.narrow(qkv, 2, part * config.width, (part + 1) * config.width), config.heads),
       ) as [Tensor, Tensor, Tensor] // [B, H, T, d]
       fresh.push({ k, v })
-      const scale = config.headDim ** -0.5
       const lastOnly = wanted === 'last' && layer === config.layers - 1 && !cache.past
-      const keys = behindPast(cache, layer, { k, v })
-      const mixed = lastOnly
-        ? attentionOfLast(q, k, v, bias, scale)
-        : F.attention(q, keys.k, keys.v, bias, scale, cache.past?.[layer])
+      const mixed = attend(cache, layer, q, { k, v }, bias, lastOnly)
       if (lastOnly) x = F.narrow(x, 1, rows - 1, rows)
       x = F.add(x, project(mergeHeads(mixed), `h.${layer}.attn.c_proj`))
       const wide = F.gelu(project(norm(x, `h.${layer}.ln_2`), `h.${layer}.mlp.c_fc`), 'tanh')

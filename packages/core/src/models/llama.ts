@@ -6,9 +6,9 @@
 import type { DecoderConfig } from '../io/config.ts'
 import { ropeInverseFrequencies } from '../io/config.ts'
 import type { KeyValues, TracedCache } from '../nn/cache.ts'
-import { attentionBias, behindPast, positionsOf } from '../nn/cache.ts'
+import { attend, attentionBias, positionsOf } from '../nn/cache.ts'
 import type { Weights } from '../nn/layers.ts'
-import { attentionOfLast, linear, mergeHeads, splitHeads } from '../nn/layers.ts'
+import { linear, mergeHeads, splitHeads } from '../nn/layers.ts'
 import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant } from '../tensor/trace.ts'
@@ -40,12 +40,8 @@ export const llama: Family = {
       const { q, k, v } = project(weights, config, `${name}.self_attn`, norm(x, `${name}.input_layernorm`))
       const turned = { q: F.rotary(q, cos, sin), k: F.rotary(k, cos, sin) }
       fresh.push({ k: turned.k, v })
-      const scale = config.headDim ** -0.5
       const lastOnly = wanted === 'last' && layer === config.layers - 1 && !cache.past
-      const keys = behindPast(cache, layer, { k: turned.k, v })
-      const mixed = lastOnly
-        ? attentionOfLast(turned.q, turned.k, v, bias, scale)
-        : F.attention(turned.q, keys.k, keys.v, bias, scale, cache.past?.[layer])
+      const mixed = attend(cache, layer, turned.q, { k: turned.k, v }, bias, lastOnly)
       if (lastOnly) x = F.narrow(x, 1, rows - 1, rows)
       const merged = mergeHeads(mixed) // [B, T, H·d]
       x = F.add(x, linearOf(weights, `${name}.self_attn.o_proj`, merged, config.attentionBias))

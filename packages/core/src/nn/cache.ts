@@ -75,9 +75,27 @@ export function promptedCache(start: Tensor, past?: readonly KeyValues[], recent
   }
 }
 
-/** What new rows attend to behind `past`: the rows written since, then the new rows themselves. */
-export function behindPast(cache: TracedCache, layer: number, fresh: KeyValues): KeyValues {
-  return joinRows(cache.recent?.[layer], fresh)
+/**
+ * New rows attend to `past`, to the rows written since, and to themselves. q [B, H, T, d], fresh [B, KV, T, d] →
+ * [B, H, T, d]. With `lastOnly`, behind nothing and where nothing else of a layer is wanted, the last row alone does:
+ * [B, H, 1, d]; the rows before it are what lies behind it.
+ */
+export function attend(
+  cache: TracedCache,
+  layer: number,
+  q: Tensor,
+  fresh: KeyValues,
+  bias: Tensor,
+  lastOnly: boolean,
+): Tensor {
+  const [, , rows, headDim] = q.shape as [number, number, number, number]
+  const scale = headDim ** -0.5
+  if (!lastOnly) {
+    const { k, v } = joinRows(cache.recent?.[layer], fresh)
+    return F.attention(q, k, v, bias, scale, cache.past?.[layer])
+  }
+  const last = (x: Tensor): Tensor => F.narrow(x, SEQUENCE, rows - 1, rows)
+  return F.attention(last(q), last(fresh.k), last(fresh.v), last(bias), scale, firstRows(fresh, rows - 1))
 }
 
 /** A cache whose slots exist from the start. */

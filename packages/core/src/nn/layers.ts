@@ -37,14 +37,3 @@ export function mergeHeads(x: Tensor): Tensor {
   const [batch, heads, rows, width] = x.shape as [number, number, number, number]
   return F.reshape(F.transpose(x, [0, 2, 1, 3]), [batch, rows, heads * width])
 }
-
-/**
- * Attention of the last row alone, where nothing else of a layer is wanted: the keys and values of the rows before it are
- * what lies behind it. q [B, H, T, d], k and v [B, KV, T, d], bias [B, 1, T, T] → [B, H, 1, d].
- */
-export function attentionOfLast(q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: number): Tensor {
-  const before = q.shape[2]! - 1
-  const last = (x: Tensor): Tensor => F.narrow(x, 2, before, before + 1)
-  const earlier = (x: Tensor): Tensor => F.narrow(x, 2, 0, before)
-  return F.attention(last(q), last(k), last(v), last(bias), scale, { k: earlier(k), v: earlier(v) })
-}
