@@ -1,4 +1,4 @@
-import { type Backend, F, type Graph, reference, rollout, trace } from '@afterthought/core'
+import { type Backend, derivedBackend, F, type Graph, reference, rollout, trace } from '@afterthought/core'
 import {
   maxError,
   parametersOf,
@@ -157,19 +157,13 @@ async function dispatchesPerLayer(
   backend: Awaited<ReturnType<typeof webgpu>>,
 ): Promise<{ decode: number; trajectory: number }> {
   const labels: string[][] = []
-  const watched: Backend = {
-    name: backend.name,
-    ops: backend.ops,
-    dtypes: backend.dtypes,
-    upload: (tensor) => backend.upload(tensor),
-    download: (buffer) => backend.download(buffer),
-    dispose: () => backend.dispose(),
+  const watched = derivedBackend(backend, {
     async compile(graph, parameters) {
       const executable = await backend.compile(graph, parameters)
       labels.push(executable.steps.map(({ kernel }) => kernel.label))
       return executable
     },
-  }
+  })
   const model = randomModel(family, watched)
   const cache = model.createCache(1, 16)
   for (let step = 0; step < 2; step++) await model.forward(cache, model.uploadIds([[3]], 1))

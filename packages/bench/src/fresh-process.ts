@@ -5,7 +5,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { onnx } from '@afterthought/backend-onnx'
-import { type Backend, loadModel, rollout } from '@afterthought/core'
+import { derivedBackend, loadModel, rollout } from '@afterthought/core'
 import { openFolder } from '@afterthought/core/files'
 import type { Workload } from './contender.ts'
 
@@ -21,19 +21,13 @@ export interface FreshStart {
 const [folder, threads, workload] = process.argv.slice(2) as [string, string, string]
 const backend = await onnx({ provider: 'cpu', threads: Number(threads) })
 let ready = 0
-const watched: Backend = {
-  name: backend.name,
-  ops: backend.ops,
-  dtypes: backend.dtypes,
-  upload: (tensor) => backend.upload(tensor),
-  download: (buffer) => backend.download(buffer),
-  dispose: () => backend.dispose(),
+const watched = derivedBackend(backend, {
   async compile(graph, parameters) {
     const executable = await backend.compile(graph, parameters)
     ready ||= performance.now()
     return executable
   },
-}
+})
 const emptyBytes = await memoryInUse()
 const started = performance.now()
 const model = await loadModel(await openFolder(folder), watched)

@@ -56,3 +56,17 @@ export interface Backend {
   compile(graph: Graph, parameters: ReadonlyMap<string, Parameter>): Promise<Executable>
   dispose(): Promise<void>
 }
+
+/** `backend` with some members in place of its own, for whoever looks at its work or comes before it. */
+export function derivedBackend(backend: Backend, own: Partial<Backend>): Backend {
+  return {
+    name: backend.name,
+    ops: backend.ops,
+    dtypes: backend.dtypes,
+    upload: (tensor) => backend.upload(tensor),
+    download: (buffer) => backend.download(buffer),
+    compile: (graph, parameters) => backend.compile(graph, parameters),
+    dispose: () => backend.dispose(),
+    ...own,
+  }
+}

@@ -6,7 +6,7 @@
  */
 
 export { gradient, valueAndGradient } from './autodiff/gradient.ts'
-export type { Backend, Buffer, Executable, Parameter } from './backend.ts'
+export { type Backend, type Buffer, derivedBackend, type Executable, type Parameter } from './backend.ts'
 export { ExecutableCache } from './compile/cache.ts'
 export { lower } from './compile/lower.ts'
 export { eliminateDeadCode, optimize } from './compile/optimize.ts'

@@ -1,7 +1,7 @@
 /** A WebGPU backend for models whose runs are looked at before they happen. */
 
 import type { WebGpuBackend, WebGpuExecutable } from '@afterthought/backend-webgpu'
-import type { Backend, Buffer } from '@afterthought/core'
+import { type Backend, type Buffer, derivedBackend } from '@afterthought/core'
 
 export type Inputs = Readonly<Record<string, Buffer>>
 
@@ -10,16 +10,10 @@ export function watched(
   backend: WebGpuBackend,
   run: (executable: WebGpuExecutable, inputs: Inputs) => Promise<Record<string, Buffer>>,
 ): Backend {
-  return {
-    name: backend.name,
-    ops: backend.ops,
-    dtypes: backend.dtypes,
-    upload: (tensor) => backend.upload(tensor),
-    download: (buffer) => backend.download(buffer),
-    dispose: () => backend.dispose(),
+  return derivedBackend(backend, {
     async compile(graph, parameters) {
       const executable = await backend.compile(graph, parameters)
       return { run: (inputs) => run(executable, inputs), dispose: () => executable.dispose() }
     },
-  }
+  })
 }

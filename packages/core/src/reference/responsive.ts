@@ -1,6 +1,6 @@
 /** A backend that lets its host breathe: the interpreter computes in the caller's thread and never gives it up by itself. */
 
-import type { Backend } from '../backend.ts'
+import { type Backend, derivedBackend } from '../backend.ts'
 
 /**
  * `backend`, giving up the thread before every run, so that an interrupt, a progress bar or a newer question gets its turn.
@@ -8,8 +8,7 @@ import type { Backend } from '../backend.ts'
  * @param turn resolves in a later turn of the host's event loop: a matter of the runtime, which core does not know
  */
 export function responsive(backend: Backend, turn: () => Promise<unknown>): Backend {
-  return {
-    ...backend,
+  return derivedBackend(backend, {
     async compile(graph, parameters) {
       const executable = await backend.compile(graph, parameters)
       return {
@@ -20,5 +19,5 @@ export function responsive(backend: Backend, turn: () => Promise<unknown>): Back
         },
       }
     },
-  }
+  })
 }
