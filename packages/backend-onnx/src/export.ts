@@ -22,7 +22,7 @@ import {
   sizeOf,
   type Tensor,
 } from '@afterthought/core'
-import { makeFolder, writeFileAtomically } from '@afterthought/core/files'
+import { makeFolder, systemWords, writeFileAtomically } from '@afterthought/core/files'
 import { convert, nativeOps, type WeightBytes, type WeightUse, weightUses } from './convert/convert.ts'
 import { bytesOf } from './convert/emitter.ts'
 import type { Dimension } from './model.ts'
@@ -209,7 +209,7 @@ async function writeWeights(
   } catch (cause) {
     await rm(temporary, { force: true })
     if (cause instanceof AfterthoughtError) throw cause
-    throw new FileError((cause as Error).message.replace(/, \w+ '.*/s, ''), { where: path, cause })
+    throw new FileError(systemWords(cause), { where: path, cause })
   }
 }
 

@@ -69,12 +69,17 @@ async function readFully(
   return bytes
 }
 
-/** Turns a system error into ours, with the system's own words, but not the temporary names that they may end with. */
+/** The system's own words, but not the temporary names that they may end with. */
+export function systemWords(cause: unknown): string {
+  return (cause as Error).message.replace(/, \w+ '.*/s, '')
+}
+
+/** Turns a system error into ours. */
 export function rethrow(where: string): (cause: unknown) => never {
   return (cause) => {
-    const { code, message } = cause as NodeJS.ErrnoException
+    const { code = '' } = cause as NodeJS.ErrnoException
     const known: Record<string, string> = { ENOENT: 'no such file or folder', EACCES: 'permission denied' }
-    throw new FileError(known[code ?? ''] ?? message.replace(/, \w+ '.*/s, ''), { where, cause })
+    throw new FileError(known[code] ?? systemWords(cause), { where, cause })
   }
 }
 
