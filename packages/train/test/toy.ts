@@ -4,7 +4,7 @@
  * the tests of training on every backend.
  */
 
-import { constant, F, type HostTensor, type Shape, type Tensor } from '@afterthought/core'
+import { constant, F, type HostTensor, type Shape, sizeOf, type Tensor } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { deviation, meanOf, type Objective, smoothL1, stateDistillation, tokenLoss } from '@afterthought/train'
 
@@ -64,7 +64,7 @@ export function toyWeights(
   const random = new Random(seed)
   return new Map(
     [...shapes].map(([name, shape]) => {
-      const data = new Float32Array(shape.reduce((product, extent) => product * extent, 1))
+      const data = new Float32Array(sizeOf(shape))
       if (shape.length === 2) for (let i = 0; i < data.length; i++) data[i] = random.normal(0, deviation)
       else if (name.endsWith('weight')) data.fill(1)
       return [name, { shape, dtype: 'f32', data }]

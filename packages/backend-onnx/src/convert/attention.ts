@@ -30,7 +30,7 @@ export const attention: Rules = {
     const folded = [batch, groups, shared * rows, width]
     const reshape = (x: string, shape: readonly number[]): string =>
       shared === 1 ? x : emit.op('Reshape', [x, emit.shape(shape)])
-    const [pastK, pastV] = inputs[1]!.shape[2]! < columns ? cache : [] // a cache of no slots joins nothing
+    const [pastK, pastV] = behind < columns ? cache : [] // a cache of no slots joins nothing
 
     const queries = reshape(q!, folded) // [B, KV, G·T, hd]
     const fresh = scores(emit, queries, k!, scale)

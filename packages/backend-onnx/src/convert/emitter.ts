@@ -6,7 +6,7 @@
  */
 
 import type { DType, Node, OpName, Shape, Tensor, TensorSpec } from '@afterthought/core'
-import { GraphError } from '@afterthought/core'
+import { GraphError, sizeOf } from '@afterthought/core'
 import type { Attribute, DataType, ModelBuilder } from '../model.ts'
 import { dataTypes } from '../model.ts'
 
@@ -111,7 +111,7 @@ export class Emitter {
 
   /** 0, 1, 2, … */
   iota(type: 'i32' | 'i64', shape: Shape): string {
-    const length = shape.reduce((product, extent) => product * extent, 1)
+    const length = sizeOf(shape)
     const numbers = Int32Array.from({ length }, (_, i) => i)
     const bytes = (): Uint8Array => bytesOf(type === 'i32' ? numbers : BigInt64Array.from(numbers, BigInt))
     return this.constant(`${type} iota:${shape}`, type, shape, bytes)

@@ -1,5 +1,6 @@
 /** Reading and writing by index. */
 
+import { sizeOf } from '@afterthought/core'
 import { int, string } from '../model.ts'
 import type { Rules } from './emitter.ts'
 
@@ -14,7 +15,7 @@ export const indexing: Rules = {
 
   /** ScatterND would be faster, but adds updates of one row from several threads at once: its sums change from run to run. */
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
-    const count = inputs[0]!.shape.reduce((product, extent) => product * extent, 1)
+    const count = sizeOf(inputs[0]!.shape)
     const rest = outputs[0]!.shape.slice(1)
     const shape = emit.shape([count, ...rest])
     const column = emit.op('Reshape', [emit.cast(indices!, 'i64'), emit.shape([count, ...rest.map(() => 1)])])

@@ -4,7 +4,7 @@
  */
 
 import { onnx } from '@afterthought/backend-onnx'
-import type { HostTensor } from '@afterthought/core'
+import { type HostTensor, sizeOf } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { type DecoderConfig, parseConfig } from '@afterthought/core/io'
 import {
@@ -79,9 +79,7 @@ const WARM_UP = 3
 const integers = (random: Random, shape: readonly number[], bound: number): HostTensor => ({
   shape,
   dtype: 'i32',
-  data: Int32Array.from({ length: shape.reduce((product, extent) => product * extent, 1) }, () =>
-    random.integer(bound),
-  ),
+  data: Int32Array.from({ length: sizeOf(shape) }, () => random.integer(bound)),
 })
 
 function gptCase(random: Random, name: CaseName): Case {
