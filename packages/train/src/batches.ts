@@ -1,8 +1,20 @@
-/** Puzzles as batches: rows padded on the left to one of a few lengths, and what each objective is taught. */
+/**
+ * Puzzles as batches: facts padded on the left to one of a few lengths, their questions side by side behind them
+ * (`lanes.ts`), and what each objective is taught.
+ */
 
 import { CapacityError, type HostTensor, type Shape, sizeOf } from '@afterthought/core'
 import { prosqaTokens, type Random } from '@afterthought/core/data'
-import { MOST_HOPS, type Puzzle, type Supervision, shortestPath, supervisedLevels } from './puzzles.ts'
+import {
+  ASK_TOKENS,
+  CHAIN_TOKENS,
+  MOST_HOPS,
+  type Puzzle,
+  type Question,
+  type Supervision,
+  shortestPath,
+  supervisedLevels,
+} from './puzzles.ts'
 import type { Batch } from './step.ts'
 
 const integers = (shape: Shape, data: Iterable<number>): HostTensor => ({
@@ -35,12 +47,34 @@ export function lengthFor(needed: number, lengths: readonly number[]): number {
   })
 }
 
-const promptRows = (puzzles: readonly Puzzle[], lengths: readonly number[]): Batch => {
-  const rows = puzzles.map(({ promptIds }) => promptIds)
-  return paddedRows(rows, lengthFor(Math.max(...rows.map((row) => row.length)), lengths), prosqaTokens.eos)
+const longest = (rows: readonly (readonly number[])[]): number => Math.max(...rows.map((row) => row.length))
+
+const factRows = (puzzles: readonly Puzzle[], lengths: readonly number[]): Batch => {
+  const rows = puzzles.map(({ factIds }) => factIds)
+  return paddedRows(rows, lengthFor(longest(rows), lengths), prosqaTokens.eos)
 }
 
-/** Sets of tokens as rows of 0 and 1: [B, N, V]. */
+/** One number of every question: [B, K]. */
+function perQuestion(puzzles: readonly Puzzle[], numberOf: (question: Question, puzzle: Puzzle) => number): HostTensor {
+  const rows = puzzles.map((puzzle) => puzzle.questions.map((question) => numberOf(question, puzzle)))
+  return integers([rows.length, rows[0]!.length], rows.flat())
+}
+
+/** Rows of at most `width` tokens, one for every question, side by side: [B, W, K]. */
+function sideBySide(rows: readonly (readonly (readonly number[])[])[], width: number, fill: number): HostTensor {
+  const lanes = rows[0]!.length
+  const data = new Int32Array(rows.length * width * lanes).fill(fill)
+  rows.forEach((questions, b) =>
+    questions.forEach((tokens, k) =>
+      tokens.forEach((token, t) => {
+        data[(b * width + t) * lanes + k] = token
+      }),
+    ),
+  )
+  return { shape: [rows.length, width, lanes], dtype: 'i32', data }
+}
+
+/** Sets of tokens, some per row of the batch, as rows of 0 and 1: [B, N, V]. */
 function tokenSets(sets: readonly (readonly (readonly number[])[])[], rows: number, vocabulary: number): HostTensor {
   const shape = [sets.length, rows, vocabulary]
   const data = new Float32Array(sizeOf(shape))
@@ -52,33 +86,39 @@ function tokenSets(sets: readonly (readonly (readonly number[])[])[], rows: numb
   return { shape, dtype: 'f32', data }
 }
 
-/** For `thoughtObjective`: what each thought is taught, the answer, and how deep it lies. */
+/** For `thoughtObjective`: what each thought is taught, both options, and how deep the right one lies. */
 export function thoughtBatch(
   puzzles: readonly Puzzle[],
   lengths: readonly number[],
   vocabulary: number,
   supervision: Supervision,
 ): Batch {
-  const sets = puzzles.map((puzzle) =>
-    supervisedLevels(puzzle, supervision).map((level) => level.map((node) => puzzle.symbols[node]!)),
-  )
+  const questions = puzzles[0]!.questions.length
+  const levels = puzzles.map((puzzle) => {
+    const taught = puzzle.questions.map((question) => supervisedLevels(puzzle, question, supervision))
+    return Array.from({ length: MOST_HOPS }, (_, t) => taught.map((sets) => sets[t] ?? [])).flat() // thought by thought
+  })
+  const inSymbols = levels.map((sets, b) => sets.map((nodes) => nodes.map((node) => puzzles[b]!.symbols[node]!)))
+  const sets = tokenSets(inSymbols, MOST_HOPS * questions, vocabulary)
   return {
-    ...promptRows(puzzles, lengths),
-    sets: tokenSets(sets, MOST_HOPS, vocabulary),
-    hops: integers(
-      [puzzles.length],
-      puzzles.map(({ hops }) => hops),
+    ...factRows(puzzles, lengths),
+    asks: sideBySide(
+      puzzles.map((puzzle) => puzzle.questions.map(({ askIds }) => askIds)),
+      ASK_TOKENS,
+      prosqaTokens.eos,
     ),
-    answers: integers(
-      [puzzles.length],
-      puzzles.map(({ symbols, target }) => symbols[target]!),
-    ),
+    sets: { ...sets, shape: [puzzles.length, MOST_HOPS, questions, vocabulary] },
+    draws: perQuestion(puzzles, ({ draw }) => draw),
+    hops: perQuestion(puzzles, ({ hops }) => hops),
+    answers: perQuestion(puzzles, ({ target }, { symbols }) => symbols[target]!),
+    others: perQuestion(puzzles, ({ other }, { symbols }) => symbols[other]!),
   }
 }
 
 /**
- * For `queryObjective`: `count` queries a row, each the mean of one to `superposed` nodes' embeddings and taught the
- * union of their children; the prompt's own last token, the person, is the first query of all.
+ * For `queryObjective`, which reads the first question only: `count` queries a row, each the mean of one to `superposed`
+ * nodes' embeddings and taught the union of their children; the prompt's own last token, the person, is the first query
+ * of all.
  */
 export function queryBatch(
   random: Random,
@@ -88,7 +128,8 @@ export function queryBatch(
   { count, superposed }: { readonly count: number; readonly superposed: number },
 ): Batch {
   const mix = new Float32Array(puzzles.length * count * vocabulary)
-  const sets = puzzles.map(({ symbols, children, edges, root }, b) => {
+  const prompts = puzzles.map(({ factIds, questions }) => [...factIds, ...questions[0]!.askIds])
+  const sets = puzzles.map(({ symbols, children, edges, questions }, b) => {
     const nodes = [...new Set(edges.flat())]
     const childrenOf = (asked: readonly number[]): number[] =>
       asked.flatMap((node) => children[node]!.map((child) => symbols[child]!))
@@ -97,18 +138,18 @@ export function queryBatch(
       for (const node of asked) mix[(b * count + q) * vocabulary + symbols[node]!]! += 1 / asked.length
       return childrenOf(asked)
     })
-    return [childrenOf([root]), ...queries]
+    return [childrenOf([questions[0]!.root]), ...queries]
   })
   return {
-    ...promptRows(puzzles, lengths),
+    ...paddedRows(prompts, lengthFor(longest(prompts), lengths), prosqaTokens.eos),
     mix: { shape: [puzzles.length, count, vocabulary], dtype: 'f32', data: mix },
     sets: tokenSets(sets, count + 1, vocabulary),
   }
 }
 
 /**
- * Prompt, chain without its first `skip` facts, `[A]`, answer, end, and labels from the chain on: chain of thought in
- * tokens, its curriculum without thoughts, and the answer alone.
+ * Questions, each with its chain without the first `skip` facts, `[A]`, answer, end, and labels from the chain on: chain
+ * of thought in tokens, its curriculum without thoughts, and the answer alone.
  */
 export function tokenBatch(
   random: Random,
@@ -116,19 +157,19 @@ export function tokenBatch(
   lengths: readonly number[],
   skip: number,
 ): Batch {
-  const rows = puzzles.map((puzzle) => {
-    const { promptIds, symbols, target } = puzzle
-    const steps = shortestPath(random, puzzle)
-      .slice(skip)
-      .map((node) => symbols[node]!)
-    return [...promptIds, ...steps, prosqaTokens.answer, symbols[target]!, prosqaTokens.eos]
-  })
-  const length = lengthFor(Math.max(...rows.map((row) => row.length)), lengths)
-  const labels = new Int32Array(rows.length * length).fill(-1)
-  rows.forEach((row, b) => {
-    const from = puzzles[b]!.promptIds.length
-    labels.set(row.slice(from), (b + 1) * length - row.length + from - 1)
-  })
-  const ids = paddedRows(rows, length, prosqaTokens.eos)
-  return { ...ids, labels: { shape: [rows.length, length], dtype: 'i32', data: labels } }
+  const rows = puzzles.map((puzzle) =>
+    puzzle.questions.map((question) => {
+      const steps = shortestPath(random, puzzle, question).slice(skip)
+      const tokens = [...steps, question.target].map((node) => puzzle.symbols[node]!)
+      return [...question.askIds, ...tokens.slice(0, -1), prosqaTokens.answer, tokens.at(-1)!, prosqaTokens.eos]
+    }),
+  )
+  const width = ASK_TOKENS + CHAIN_TOKENS - Math.min(skip, MOST_HOPS) + 1
+  const untaught = new Array<number>(ASK_TOKENS - 1).fill(-1)
+  const labels = rows.map((questions) => questions.map((tokens) => [...untaught, ...tokens.slice(ASK_TOKENS)]))
+  return {
+    ...factRows(puzzles, lengths),
+    asks: sideBySide(rows, width, prosqaTokens.eos),
+    labels: sideBySide(labels, width, -1),
+  }
 }

@@ -13,7 +13,7 @@ import {
   trainingStage,
   withMarkers,
 } from './coconut.ts'
-import { tokenObjective } from './objectives.ts'
+import { nextTokenObjective } from './objectives.ts'
 import { initialState, Trainer } from './step.ts'
 import { initialWeights } from './weights.ts'
 
@@ -119,7 +119,7 @@ describe('the loss', () => {
     const { question, steps, answer } = samples[0]!
     const text = [...question, ...steps.flat(), ...answer]
     const labels = text.map((_, i) => (i + 1 < text.length && i + 1 >= question.length ? text[i + 1]! : -1))
-    const { loss } = await trainerOf().evaluate(tokenObjective(config), {
+    const { loss } = await trainerOf().evaluate(nextTokenObjective(config), {
       ids: { shape: [1, text.length], dtype: 'i32', data: Int32Array.from(text) },
       labels: { shape: [1, text.length], dtype: 'i32', data: Int32Array.from(labels) },
       start: { shape: [1], dtype: 'i32', data: new Int32Array(1) },

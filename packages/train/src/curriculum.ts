@@ -11,7 +11,7 @@ import type { DecoderConfig } from '@afterthought/core/io'
 import { learningRate } from './adamw.ts'
 import { queryBatch, thoughtBatch, tokenBatch } from './batches.ts'
 import { queryObjective, thoughtObjective, tokenObjective } from './objectives.ts'
-import { drawPuzzle, MOST_HOPS, type Puzzle } from './puzzles.ts'
+import { ASK_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle } from './puzzles.ts'
 import type { Phase, Recipe } from './recipe.ts'
 import type { Batch, Objective, Report } from './step.ts'
 
@@ -117,18 +117,18 @@ export class Curriculum {
 
   private puzzles(step: number, phase: Phase): readonly Puzzle[] {
     const { seed, batch, lengths } = this.recipe
+    const questions = phase.task === 'queries' ? 1 : this.recipe.questions
     const group = Math.floor(step / POOL)
-    const key = `${group} ${phase.graphs}`
+    const key = `${group} ${questions} ${phase.graphs}`
     if (this.pool?.key !== key) {
       const random = new Random(seed, 2 * group)
       const size = random.choice(phase.graphs)
       const rows: Puzzle[] = []
       while (rows.length < POOL * batch) {
-        const puzzle = drawPuzzle(random, size)
-        if (puzzle.promptIds.length <= lengths.at(-1)! - (phase.task === 'tokens' ? MOST_HOPS + 3 : 0))
-          rows.push(puzzle)
+        const puzzle = drawPuzzle(random, size, questions)
+        if (puzzle.factIds.length + ASK_TOKENS <= lengths.at(-1)!) rows.push(puzzle)
       }
-      rows.sort((a, b) => a.promptIds.length - b.promptIds.length)
+      rows.sort((a, b) => a.factIds.length - b.factIds.length)
       const batches = Array.from({ length: POOL }, (_, i) => rows.slice(i * batch, (i + 1) * batch))
       this.pool = { key, batches: random.shuffle(batches) }
     }

@@ -1,15 +1,16 @@
 /**
  * Objectives of latent reasoners as traced functions: looking up neighbours, thinking, chains of thought in tokens.
  *
- * All read prompts that are padded on the left: `ids` [B, P] and `start` [B]. Back-propagation runs through every latent
- * step and every key and value unless it is truncated.
+ * All read prompts that are padded on the left: `ids` [B, P] and `start` [B]. Behind a prompt stand K questions side by
+ * side (`lanes.ts`). Back-propagation runs through every latent step and every key and value unless it is truncated.
  */
 
-import { asRow, constant, F, lastRow, promptedCache, type Tensor, TracedDecoder } from '@afterthought/core'
+import { constant, F, promptedCache, type Tensor, TracedDecoder } from '@afterthought/core'
 import { prosqaTokens } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
+import { Lanes } from './lanes.ts'
 import { maskedMean, meanOf, setLoss, tokenLoss } from './losses.ts'
-import { CHAIN_TOKENS } from './puzzles.ts'
+import { CHAIN_TOKENS, DRAWS } from './puzzles.ts'
 import type { Objective } from './step.ts'
 
 /** What the latent slots hold: the model's own thoughts, or its latent marker in every one (pause as thought). */
@@ -24,48 +25,69 @@ export interface ThoughtOptions {
   readonly truncate?: number
 }
 
-/** The share of rows with `wanted` labels (≥ 0) whose greatest logit is the label. */
+/** The share of rows with wanted labels (≥ 0) whose greatest logit is the label: (logits [B, N, V], labels [B, N]). */
 function accuracy(logits: Tensor, labels: Tensor): Tensor {
-  const right = F.cast(F.equal(F.argmax(logits, 1), labels), 'f32')
+  const right = F.cast(F.equal(F.argmax(logits, 2), labels), 'f32')
   return maskedMean(right, F.cast(F.lessEqual(constant(0, [], 'i32'), labels), 'f32'))
 }
 
 /**
- * `count` thoughts, then the answer. Thought t is read through the unembedding and taught its set; the answer counts for
- * questions that so many thoughts can reach. Batch: `sets` [B, N, V], `hops` [B], `answers` [B].
+ * `count` thoughts for every question of a prompt, and the answer after all of them or, where `draws` says so, after
+ * fewer: a model that was only ever asked at one place can only be asked there. Thought t is read through the unembedding
+ * and taught its set. What lies deeper than the thoughts before the answer is taught as a guess between both options.
+ *
+ * Batch: `asks` [B, W, K], `sets` [B, N, K, V], `draws`, `hops`, `answers`, `others` [B, K]; without supervision of
+ * thoughts only `asks`, `draws` and `answers` matter.
  */
 export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions): Objective {
   const { count, slots, supervised, truncate = count + 1 } = options
   return {
     key: `thoughts ${JSON.stringify(options)}`,
-    terms(weights, { ids, start, sets, hops, answers }) {
-      const batch = ids!.shape[0]!
-      let decoder = new TracedDecoder(weights, config, promptedCache(start!))
-      const take = (rows: Tensor): Tensor => {
-        const { state, next } = decoder.read(rows)
-        decoder = next as typeof decoder
-        return state
+    terms(weights, { ids, start, asks, sets, draws, hops, answers, others }) {
+      const [batch, width, questions] = asks!.shape as [number, number, number]
+      const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
+      const tokens = (id: number): Tensor => {
+        const shape = [batch, 1, questions]
+        return lanes.embed(constant(new Int32Array(batch * questions).fill(id), shape, 'i32'))
       }
-      const tokens = (id: number): Tensor => decoder.embed(constant(new Int32Array(batch).fill(id), [batch, 1], 'i32'))
-      const states = [take(decoder.embed(ids!))] // [B, D]: the state that proposes thought t, from t = 1
+      const states = [lanes.takeLast(lanes.embed(asks!))] // [B, K, D]: the states that propose thought t, from t = 1
       for (let t = 1; t <= count; t++) {
         const thought = t % truncate === 0 ? F.stopGradient(states[t - 1]!) : states[t - 1]!
-        states.push(take(slots === 'thoughts' ? asRow(thought) : tokens(prosqaTokens.latent)))
+        states.push(lanes.take(slots === 'thoughts' ? thought : tokens(prosqaTokens.latent)))
       }
-      const answer = asRow(take(tokens(prosqaTokens.answer)))
-      const read = supervised ? states.slice(0, count).map(asRow) : []
-      const logits = decoder.logits(F.concat([...read, answer], 1)) // [B, count + 1, V]
-      const answerLogits = lastRow(logits)
-      const reachable = supervised ? F.where(F.lessEqual(hops!, count), answers!, constant(-1, [], 'i32')) : answers!
-      const answered = tokenLoss(answerLogits, reachable)
+      const before = thoughtsBefore(draws!, count) // [B, K]
+      const ends = F.add(before, constant(width, [], 'i32'))
+      const answer = lanes.statesBehind(ends, tokens(prosqaTokens.answer))
+      const read = supervised ? states.slice(0, count) : []
+      const logits = lanes.logits(F.concat([...read, answer], 1)) // [B, (N + 1)·K, V]
+      const answerLogits = F.narrow(logits, 1, read.length * questions, logits.shape[1]!)
+      if (!supervised) {
+        const answered = tokenLoss(answerLogits, answers!)
+        return { loss: answered, answer: answered, accuracy: accuracy(answerLogits, answers!) }
+      }
+      const reached = F.lessEqual(hops!, before)
+      const guessed = F.where(reached, answers!, others!)
+      const answered = F.mul(F.add(tokenLoss(answerLogits, answers!), tokenLoss(answerLogits, guessed)), 0.5)
+      const reachable = F.where(reached, answers!, constant(-1, [], 'i32'))
       const shared = { answer: answered, accuracy: accuracy(answerLogits, reachable) }
-      if (read.length === 0) return { loss: answered, ...shared }
-      const taught = F.narrow(sets!, 1, 0, count)
-      const { divergence, mass } = setLoss(F.narrow(logits, 1, 0, count), taught)
-      const newest = setLoss(F.narrow(logits, 1, count - 1, count), F.narrow(sets!, 1, count - 1, count))
-      return { loss: F.add(divergence, answered), divergence, mass, newest: newest.mass, ...shared }
+      if (count === 0) return { loss: answered, ...shared }
+      const setsFrom = (t: number): ReturnType<typeof setLoss> => {
+        const taught = F.narrow(sets!, 1, t, count)
+        const shape = [batch, (count - t) * questions, config.vocabSize]
+        return setLoss(F.narrow(logits, 1, t * questions, count * questions), F.reshape(taught, shape))
+      }
+      const { divergence, mass } = setsFrom(0)
+      return { loss: F.add(divergence, answered), divergence, mass, newest: setsFrom(count - 1).mass, ...shared }
     },
   }
+}
+
+/** Thoughts before the answer, of `count`: draws of 0 … 2·DRAWS − 1, half of which mean all of them, the others 0 … count − 1 alike. */
+function thoughtsBefore(draws: Tensor, count: number): Tensor {
+  const integer = (value: number): Tensor => constant(value, [], 'i32')
+  const least = Array.from({ length: count }, (_, i) => Math.round(((i + 1) * DRAWS) / count))
+  const before = least.map((draw) => F.cast(F.lessEqual(integer(draw), draws), 'i32'))
+  return before.reduce(F.add, F.mul(draws, integer(0)))
 }
 
 /** Neighbour look-up: see `queryBatch`. Batch: `mix` [B, Q, V], `sets` [B, Q + 1, V]. */
@@ -84,37 +106,54 @@ export function queryObjective(config: DecoderConfig): Objective {
   }
 }
 
-/** Next-token loss over `labels` [B, T], negative where nothing is taught: chains of thought, answers alone, plain text. */
+/**
+ * Next-token loss over `labels` [B, W, K], negative where nothing is taught, behind the tokens `asks` [B, W, K]: chains of
+ * thought, answers alone.
+ */
 export function tokenObjective(config: DecoderConfig): Objective {
   return {
     key: 'tokens',
+    terms(weights, { ids, start, asks, labels }) {
+      const [batch, width, questions] = asks!.shape as [number, number, number]
+      const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
+      const logits = lanes.logits(lanes.take(lanes.embed(asks!))) // [B, W·K, V]
+      const wanted = F.reshape(labels!, [batch, width * questions])
+      return { loss: tokenLoss(logits, wanted), accuracy: accuracy(logits, wanted) }
+    },
+  }
+}
+
+/** Next-token loss over `labels` [B, T] of the tokens `ids` [B, T], negative where nothing is taught: plain text. */
+export function nextTokenObjective(config: DecoderConfig): Objective {
+  return {
+    key: 'next token',
     terms(weights, { ids, start, labels }) {
       const decoder = new TracedDecoder(weights, config, promptedCache(start!))
-      const logits = decoder.logits(decoder.forward(decoder.embed(ids!)).lastHidden)
-      const rows = F.reshape(logits, [labels!.shape[0]! * labels!.shape[1]!, config.vocabSize])
-      return { loss: tokenLoss(logits, labels!), accuracy: accuracy(rows, F.reshape(labels!, [rows.shape[0]!])) }
+      const logits = decoder.logits(decoder.forward(decoder.embed(ids!)).lastHidden) // [B, T, V]
+      return { loss: tokenLoss(logits, labels!), accuracy: accuracy(logits, labels!) }
     },
   }
 }
 
 /**
  * What a model writes by itself, token by token: the share of rows whose token behind the first `[A]` is the answer. Only
- * to be evaluated: nothing flows back through a choice. Batch: `answers` [B].
+ * to be evaluated: nothing flows back through a choice. Batch: `asks` [B, W, K], `answers` [B, K].
  */
 export function writtenObjective(config: DecoderConfig): Objective {
   return {
     key: 'written',
-    terms(weights, { ids, start, answers }) {
-      const fresh = new TracedDecoder(weights, config, promptedCache(start!))
-      let { state, next } = fresh.read(fresh.embed(ids!))
-      let [writing, asked, right] = [constant(1), constant(0), constant(0)] // [B] after the first token
+    terms(weights, { ids, start, asks, answers }) {
+      const [batch, , questions] = asks!.shape as [number, number, number]
+      const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
+      let states = lanes.takeLast(lanes.embed(asks!)) // [B, K, D]
+      let [writing, asked, right] = [constant(1), constant(0), constant(0)] // [B, K] after the first token
       for (let i = 0; i < CHAIN_TOKENS; i++) {
-        const token = F.argmax(next.logits(state), 1) // [B]
+        const token = F.argmax(lanes.logits(states), 2) // [B, K]
         right = F.add(right, F.mul(asked, F.cast(F.equal(token, answers!), 'f32')))
         const asks = F.cast(F.equal(token, constant(prosqaTokens.answer, [], 'i32')), 'f32')
         asked = F.mul(writing, asks)
         writing = F.mul(writing, F.sub(1, asks))
-        ;({ state, next } = next.read(next.embed(F.reshape(token, [token.shape[0]!, 1]))))
+        states = lanes.take(lanes.embed(F.reshape(token, [batch, 1, questions])))
       }
       const accuracy = meanOf(right)
       return { loss: F.sub(1, accuracy), accuracy }

@@ -49,65 +49,115 @@ const LEAST_HOPS = 2
 const DEEP = 3
 const SHARE_OF_DEEP = 0.8
 
-/** A question in symbols. Nodes are numbers of its graph, `symbols` their tokens. */
+/** Facts in symbols with questions about them. Nodes are numbers of the graph, `symbols` their tokens. */
 export interface Puzzle {
-  readonly promptIds: readonly number[]
+  /** Start token and facts. */
+  readonly factIds: readonly number[]
   readonly symbols: readonly number[]
   readonly edges: readonly Edge[]
   readonly children: readonly (readonly number[])[]
-  readonly root: number
-  readonly target: number
-  /** Facts from root to target. */
-  readonly hops: number
+  readonly questions: readonly Question[]
 }
 
-export function drawPuzzle(random: Random, size: GraphSize): Puzzle {
+export interface Question {
+  /** `[Q] a b [R] root` */
+  readonly askIds: readonly number[]
+  readonly root: number
+  readonly target: number
+  /** The wrong option. */
+  readonly other: number
+  /** Facts from root to target. */
+  readonly hops: number
+  /** Decides after how many thoughts the answer is asked while training: see `DRAWS`. */
+  readonly draw: number
+}
+
+/** A draw from this on means after all thoughts; below it, after fewer, all numbers alike (up to six: 60 divides by them). */
+export const DRAWS = 60
+
+/** Tokens of a question without its facts. */
+export const ASK_TOKENS = 5
+/** Pairs of nodes that are tried as roots of a further question before it is asked of the persons again. */
+const PAIR_ATTEMPTS = 4
+
+/** A graph with `count` questions: two of its persons, who see farthest, the others of any two nodes of different reach. */
+export function drawPuzzle(random: Random, size: GraphSize, count = 1): Puzzle {
   for (;;) {
     const { labels, edges } = growGraph(random, graphSizes[size])
     const children = childrenOf(labels.length, edges)
-    const distances = [0, 1].map((root) => distancesFrom([root], children))
-    const own = [0, 1].map((family) => {
-      const hops = distances[family]!
-      const exclusive = (node: number): boolean => distances[1 - family]![node] === UNREACHABLE
-      return hops.flatMap((hop, node) => (hop >= LEAST_HOPS && hop <= MOST_HOPS && exclusive(node) ? [node] : []))
-    })
-    if (own.some((nodes) => nodes.length === 0) || labels.length > SYMBOL_COUNT) continue
-    const wanted = random.uniform() < SHARE_OF_DEEP ? DEEP : LEAST_HOPS
-    const picked = own.map((nodes, family) => {
-      const deep = nodes.filter((node) => distances[family]![node]! >= wanted)
-      return random.choice(deep.length > 0 ? deep : nodes)
-    })
-    const root = random.integer(2)
+    const persons = pairOf(children, [0, 1])
+    if (persons === undefined || labels.length > SYMBOL_COUNT) continue
     const symbols = random.shuffle(Array.from({ length: SYMBOL_COUNT }, (_, i) => i)).slice(0, labels.length)
     const facts = random.shuffle(edges).map((edge) => edge.map((node) => symbols[node]!))
-    const options = random.shuffle(picked.map((node) => symbols[node]!))
-    const { eos, separator, question, root: asks } = prosqaTokens
+    const { eos, separator } = prosqaTokens
     const listed = facts.flatMap((fact, i) => (i === 0 ? fact : [separator, ...fact]))
-    const target = picked[root]!
-    return {
-      promptIds: [eos, ...listed, question, ...options, asks, symbols[root]!],
-      symbols,
-      edges,
-      children,
-      root,
-      target,
-      hops: distances[root]![target]!,
-    }
+    const first = random.integer(2)
+    const questions = Array.from({ length: count }, (_, i) =>
+      i < 2
+        ? questionOf(random, persons, (first + i) % 2, symbols)
+        : questionOf(random, anyPair(random, children) ?? persons, random.integer(2), symbols),
+    )
+    return { factIds: [eos, ...listed], symbols, edges, children, questions }
   }
 }
 
+/** Two roots, and for each the nodes that it alone reaches, within the hops that are asked for. */
+interface Pair {
+  readonly roots: readonly [number, number]
+  readonly distances: readonly (readonly number[])[]
+  readonly own: readonly (readonly number[])[]
+}
+
+function pairOf(children: Puzzle['children'], roots: readonly [number, number]): Pair | undefined {
+  const distances = roots.map((root) => distancesFrom([root], children))
+  const own = distances.map((hops, side) => {
+    const exclusive = (node: number): boolean => distances[1 - side]![node] === UNREACHABLE
+    return hops.flatMap((hop, node) => (hop >= LEAST_HOPS && hop <= MOST_HOPS && exclusive(node) ? [node] : []))
+  })
+  return own.some((nodes) => nodes.length === 0) ? undefined : { roots, distances, own }
+}
+
+function anyPair(random: Random, children: Puzzle['children']): Pair | undefined {
+  const inner = children.flatMap((list, node) => (list.length > 0 ? [node] : []))
+  for (let attempt = 0; attempt < PAIR_ATTEMPTS; attempt++) {
+    const pair = pairOf(children, [random.choice(inner), random.choice(inner)])
+    if (pair !== undefined) return pair
+  }
+  return undefined
+}
+
+/** Both options are drawn by one rule, whichever root is asked. */
+function questionOf(random: Random, pair: Pair, asked: number, symbols: readonly number[]): Question {
+  const { roots, distances, own } = pair
+  const wanted = random.uniform() < SHARE_OF_DEEP ? DEEP : LEAST_HOPS
+  const picked = own.map((nodes, side) => {
+    const deep = nodes.filter((node) => distances[side]![node]! >= wanted)
+    return random.choice(deep.length > 0 ? deep : nodes)
+  })
+  const options = random.shuffle(picked.map((node) => symbols[node]!))
+  const [root, target, other] = [roots[asked]!, picked[asked]!, picked[1 - asked]!]
+  const { question, root: asks } = prosqaTokens
+  const askIds = [question, ...options, asks, symbols[root]!]
+  return { askIds, root, target, other, hops: distances[asked]![target]!, draw: random.integer(2 * DRAWS) }
+}
+
 /** A ProsQA item as a puzzle, for validation. @throws ArgumentError if its question is not ProsQA's language */
-export function puzzleOf({ question, idx_to_symbol: names, target }: ProsqaItem): Puzzle {
+export function puzzleOf({ question, idx_to_symbol: names, target, neg_target: negative }: ProsqaItem): Puzzle {
   const { promptIds, symbols, edges, personId: root } = encodeProsqa(question)
   const children = childrenOf(symbols.length, edges)
-  const answer = symbols.indexOf(names[target]!)
+  const [answer, other] = [target, negative].map((index) => symbols.indexOf(names[index]!)) as [number, number]
   const hops = distancesFrom([root], children)[answer]!
-  return { promptIds, symbols: symbols.map((_, id) => id), edges, children, root, target: answer, hops }
+  const asked = { askIds: promptIds.slice(-ASK_TOKENS), root, target: answer, other, hops, draw: DRAWS }
+  const factIds = promptIds.slice(0, -ASK_TOKENS)
+  return { factIds, symbols: symbols.map((_, id) => id), edges, children, questions: [asked] }
 }
 
 /** For thought 1, 2, … `MOST_HOPS`, the nodes it should be read as. */
-export function supervisedLevels(puzzle: Puzzle, supervision: Supervision): (readonly number[])[] {
-  const { children, edges, root, target } = puzzle
+export function supervisedLevels(
+  { children, edges }: Puzzle,
+  { root, target }: Question,
+  supervision: Supervision,
+): (readonly number[])[] {
   switch (supervision) {
     case 'walk':
       return walkSets(root, children, MOST_HOPS).slice(1)
@@ -124,12 +174,10 @@ export function supervisedLevels(puzzle: Puzzle, supervision: Supervision): (rea
 }
 
 /** A random shortest path from root to target, the root left out. */
-export function shortestPath(random: Random, puzzle: Puzzle): number[] {
-  const path = [puzzle.target]
-  for (const level of shortestPathLevels(puzzle.children.length, puzzle.edges, puzzle.root, puzzle.target)
-    .slice(1, -1)
-    .reverse()) {
-    path.unshift(random.choice(level.filter((node) => puzzle.children[node]!.includes(path[0]!))))
+export function shortestPath(random: Random, { children, edges }: Puzzle, { root, target }: Question): number[] {
+  const path = [target]
+  for (const level of shortestPathLevels(children.length, edges, root, target).slice(1, -1).reverse()) {
+    path.unshift(random.choice(level.filter((node) => children[node]!.includes(path[0]!))))
   }
   return path
 }

@@ -34,12 +34,14 @@ export interface Recipe {
   readonly initialization: Initialization
   readonly optimizer: AdamWOptions
   readonly schedule: Schedule
-  /** Questions per step, and micro-batches they are split into. */
+  /** Graphs per step, and micro-batches they are split into. */
   readonly batch: number
   readonly accumulate: number
   /** Columns of a batch: each is padded to the least of these that holds it. Ascending. */
   readonly lengths: readonly number[]
-  /** Queries per row. */
+  /** Questions about every graph, where not neighbours are looked up. Default 1. */
+  readonly questions: number
+  /** Neighbours looked up per graph. */
   readonly queries: number
   readonly supervision: Supervision
   /** Latent steps that a gradient passes at most. Default: all. */
@@ -103,6 +105,7 @@ export function parseRecipe(
     batch,
     accumulate,
     lengths,
+    questions: reader.integer('questions', COUNT, 1),
     queries: reader.integer('queries', COUNT, 12),
     supervision: reader.choice('supervision', ['walk', 'frontier', 'optimalPath', 'none']),
     ...optional(reader, 'truncate', () => reader.integer('truncate', COUNT)),

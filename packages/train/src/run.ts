@@ -103,7 +103,7 @@ export class TrainingRun {
     const report = await running
     this.progress = curriculum.observe(done, this.progress, report)
     this.done++
-    const tokens = batches.reduce((sum, { ids }) => sum + ids!.shape[0]! * (ids!.shape[1]! + thoughts), 0)
+    const tokens = batches.reduce((sum, batch) => sum + tokensOf(batch, thoughts), 0)
     const { task } = this.recipe.phases[phase]!
     return { step: this.done, phase, task, thoughts, learningRate: rate, tokens, report }
   }
@@ -115,8 +115,8 @@ export class TrainingRun {
     const objective = this.writes
       ? writtenObjective(config)
       : thoughtObjective(config, { count: latents, slots, supervised: false })
-    const sorted = [...puzzles].sort((a, b) => a.promptIds.length - b.promptIds.length)
-    const longest = sorted.at(-1)?.promptIds.length ?? 0
+    const sorted = [...puzzles].sort((a, b) => a.factIds.length - b.factIds.length)
+    const longest = sorted.at(-1)?.factIds.length ?? 0
     const lengths = [...recipe.lengths, recipe.lengths.at(-1)! + longest]
     let right = 0
     for (let from = 0; from < sorted.length; from += VALIDATION_ROWS) {
@@ -164,6 +164,12 @@ export class TrainingRun {
     const { task, skip = 0 } = this.recipe.phases.at(-1)!
     return task === 'tokens' && skip < MOST_HOPS
   }
+}
+
+/** Columns of a batch, padding included, and latent steps. */
+function tokensOf({ ids, asks }: Batch, thoughts: number): number {
+  const [, width, questions] = asks?.shape ?? [0, 0, 0]
+  return ids!.shape[0]! * (ids!.shape[1]! + (width! + thoughts) * questions!)
 }
 
 interface Position {

@@ -9,12 +9,13 @@ import { Random } from '@afterthought/core/data'
 import { type DecoderConfig, parseConfig } from '@afterthought/core/io'
 import {
   type Batch,
+  DRAWS,
   initialState,
   initialWeights,
+  nextTokenObjective,
   type Objective,
   Trainer,
   thoughtObjective,
-  tokenObjective,
 } from '@afterthought/train'
 import { compare, type Sample, spreadOf } from '../measure.ts'
 import { comparisonFields, type Row } from '../report.ts'
@@ -103,7 +104,7 @@ function gptCase(random: Random, name: CaseName): Case {
     labels: integers(random, [rows, columns], 64),
     start: integers(random, [rows], 1),
   }
-  return { config, objective: tokenObjective(config), batch }
+  return { config, objective: nextTokenObjective(config), batch }
 }
 
 function recipeCase(random: Random): Case {
@@ -124,14 +125,17 @@ function recipeCase(random: Random): Case {
     },
     'recipe',
   )
-  const shape = [rows, thoughts, vocabulary]
+  const shape = [rows, thoughts, 1, vocabulary]
   const sets = Float32Array.from({ length: rows * thoughts * vocabulary }, () => Number(random.uniform() < 0.1))
   const batch: Batch = {
-    ids: integers(random, [rows, columns], 40),
+    ids: integers(random, [rows, columns - 1], 40),
     start: integers(random, [rows], 40),
+    asks: integers(random, [rows, 1, 1], 40),
     sets: { shape, dtype: 'f32', data: sets },
-    hops: integers(random, [rows], thoughts),
-    answers: integers(random, [rows], 40),
+    draws: { shape: [rows, 1], dtype: 'i32', data: new Int32Array(rows).fill(DRAWS) },
+    hops: integers(random, [rows, 1], thoughts),
+    answers: integers(random, [rows, 1], 40),
+    others: integers(random, [rows, 1], 40),
   }
   return { config, objective: thoughtObjective(config, { count: 6, slots: 'thoughts', supervised: true }), batch }
 }

@@ -49,7 +49,7 @@ export class LanguageModel {
   readonly tokenizer: Tokenizer | undefined
   /** What the checkpoint says of its latent steps, if anything. */
   readonly latent: LatentConfig | undefined
-  readonly programs: ProgramCache
+  readonly programs: ExecutableCache
 
   constructor(
     id: string,
@@ -111,16 +111,8 @@ export class LanguageModel {
   }
 
   /** Token embeddings of (ids [B, T] i32): [B, T, D]. */
-  async embed(ids: Buffer): Promise<Buffer> {
-    const program = await this.programs.get(
-      `embed|${ids.shape}`,
-      () =>
-        trace('embed', { ids }, (inputs) => ({
-          outputs: { embeds: withoutCache('main', this.config).embed(inputs.ids!) },
-        })),
-      () => this.weights('main'),
-    )
-    return (await program.run({ ids })).embeds!
+  embed(ids: Buffer): Promise<Buffer> {
+    return this.alone('embed', ids, (decoder, input) => decoder.embed(input))
   }
 
   /**
@@ -155,16 +147,8 @@ export class LanguageModel {
   }
 
   /** The unembedding alone: [..., D] → [..., V]. */
-  async logits(hidden: Buffer): Promise<Buffer> {
-    const program = await this.programs.get(
-      `logits|${hidden.shape}`,
-      () =>
-        trace('logits', { hidden }, (inputs) => ({
-          outputs: { logits: withoutCache('main', this.config).logits(inputs.hidden!) },
-        })),
-      () => this.weights('main'),
-    )
-    return (await program.run({ hidden })).logits!
+  logits(hidden: Buffer): Promise<Buffer> {
+    return this.alone('logits', hidden, (decoder, input) => decoder.logits(input))
   }
 
   /** The weights under the parameter prefix `role`, as `compile` takes them. */
@@ -182,6 +166,17 @@ export class LanguageModel {
       start: this.backend.upload({ shape: [cache.batch], dtype: 'i32', data: cache.starts }),
       length: this.backend.upload({ shape: [], dtype: 'i32', data: Int32Array.of(cache.length) }),
     }
+  }
+
+  /** What a decoder without a cache makes of one tensor. */
+  private async alone(name: string, x: Buffer, make: (decoder: TracedDecoder, x: Tensor) => Tensor): Promise<Buffer> {
+    const output = (given: Tensor): Tensor => make(withoutCache('main', this.config), given)
+    const program = await this.programs.get(
+      `${name}|${x.shape}`,
+      () => trace(name, { x }, (given) => ({ outputs: { output: output(given.x!) } })),
+      () => this.weights('main'),
+    )
+    return (await program.run({ x })).output!
   }
 
   private traceForward(
@@ -210,8 +205,6 @@ export class LanguageModel {
     })
   }
 }
-
-export type ProgramCache = ExecutableCache
 
 /**
  * Reads a model folder: config.json, weights (single file or shards), tokenizer if there is one.

@@ -29,6 +29,8 @@ export interface TracedCache {
   readonly recent?: readonly KeyValues[]
   /** First real slot of each row [B] i32. */
   readonly start: Tensor
+  /** Of rows that do not simply follow each other: their positions [B, T] i32, and what they see, bool [B, 1, T, S + R + T]. */
+  readonly layout?: { positions(rows: number): Tensor; visible(rows: number): Tensor }
   /** The cache with the first `count` of the given new rows written behind the old ones. */
   append(fresh: readonly KeyValues[], count: number): TracedCache
 }
@@ -133,6 +135,7 @@ function freshSlots(length: number | Tensor, rows: number): Tensor {
 
 /** Position of each new row: real tokens before it, 0 on padding. [B, T] i32. */
 export function positionsOf(cache: TracedCache, rows: number): Tensor {
+  if (cache.layout) return cache.layout.positions(rows)
   const start = F.reshape(cache.start, [cache.start.shape[0]!, 1])
   return F.maximum(F.sub(F.reshape(freshSlots(cache.length, rows), [1, rows]), start), 0)
 }
@@ -142,6 +145,7 @@ const MASKED = -3.4028234663852886e38
 
 /** What `rows` new rows may attend to: additive, 0 or the smallest finite f32. [B, 1, T, S + R + T] with R recent rows. */
 export function attentionBias(cache: TracedCache, rows: number): Tensor {
+  if (cache.layout) return F.where(cache.layout.visible(rows), 0, MASKED)
   const batch = cache.start.shape[0]!
   const start = F.reshape(cache.start, [batch, 1, 1, 1])
   const slots = freshSlots(cache.length, rows)

@@ -1,0 +1,219 @@
+/**
+ * The evaluation report: every number of it is one row of one `afterthought eval`, run here over all seeds, models and
+ * question sets and kept in report/results.jsonl, a line per command.
+ *
+ *     node --import tsx --conditions=@afterthought/source packages/bench/scripts/report.ts PROSQA_FOLDER [PART …]
+ *
+ * PROSQA_FOLDER holds the published files, which are other people's; report/data holds ours (make-sets.ts). Lines whose
+ * command and models are unchanged are kept, so a run that was stopped goes on. Strengths are chosen on the validation file
+ * alone (part `grids`, which the part `refinement` reads); no test file chooses anything.
+ */
+
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, isAbsolute, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const here = fileURLToPath(new URL('../report', import.meta.url))
+const root = join(here, '../../..')
+const results = join(here, 'results.jsonl')
+const [folder, ...parts] = process.argv.slice(2)
+if (folder === undefined) throw new Error('usage: report.ts PROSQA_FOLDER [PART …]')
+
+const published = (name: string): string => join(resolve(folder), `prosqa_${name}.json`)
+const ours = (name: string): string => join(here, 'data', `${name}.json`)
+const sets: Readonly<Record<string, string>> = {
+  test: published('test'),
+  paired: published('paired_realgraphs'),
+  'root-swap': published('test_rootswap'),
+  'held-out': ours('held-out'),
+  'held-out-paired': ours('held-out-paired'),
+  '7-hops-paired': ours('7-hops-paired'),
+  '8-hops': ours('8-hops'),
+}
+
+interface Row {
+  readonly name: string
+  readonly correct: number
+  readonly n: number
+  readonly against?: { readonly difference: number }
+}
+
+interface Line {
+  readonly part: string
+  readonly seed: string
+  readonly model: string
+  readonly set: string
+  readonly command: string
+  /** Of the weights that took part, in the order of the command. */
+  readonly sha256: readonly string[]
+  readonly rows: readonly Row[]
+}
+
+const known = new Map<string, Line>()
+if (existsSync(results)) {
+  for (const text of readFileSync(results, 'utf8').trim().split('\n').filter(Boolean)) {
+    const line = JSON.parse(text) as Line
+    known.set(line.command, line)
+  }
+}
+
+const digestOf = (model: string): string =>
+  createHash('sha256')
+    .update(readFileSync(join(model, 'model.safetensors')))
+    .digest('hex')
+
+/** Seeds in order; a model is a folder in the folder of its seed. */
+const seeds = readdirSync(join(here, 'models')).sort()
+const modelOf = (seed: string, name: string): string => join(here, 'models', seed, name)
+const has = (seed: string, name: string): boolean => existsSync(join(modelOf(seed, name), 'model.safetensors'))
+const seen = new Set<string>()
+
+/** One command, unless it is known; what stays of it is free of paths and times. */
+function run(part: string, seed: string, model: string, set: string, words: readonly string[]): Line {
+  const folders = words.filter((_, i) => ['--model', '--good', '--bad'].includes(words[i - 1] ?? ''))
+  const told = words.map((word) =>
+    word.startsWith(here) ? word.slice(root.length + 1) : isAbsolute(word) ? basename(word) : word,
+  )
+  const command = `afterthought ${told.join(' ')}`
+  const sha256 = folders.map(digestOf)
+  seen.add(command)
+  const old = known.get(command)
+  if (old && JSON.stringify(old.sha256) === JSON.stringify(sha256)) return old
+  console.log(`${part}: ${command}`)
+  const output = execFileSync(join(root, 'node_modules/.bin/afterthought'), [...words, '--json'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+    maxBuffer: 2 ** 27,
+  })
+  const { rows, grid } = JSON.parse(output) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
+  const kept = (rows ?? grid)!.map(({ settings, msPerQuestion, twoWay, ...row }) => row) as unknown as Row[]
+  const line = { part, seed, model, set, command, sha256, rows: kept }
+  known.set(command, line)
+  save()
+  return line
+}
+
+function save(): void {
+  writeFileSync(results, `${[...known.values()].map((line) => JSON.stringify(line)).join('\n')}\n`)
+}
+
+/** What the slots hold, and how many there are. */
+const thoughtControls =
+  'no-thoughts,zero,noise,first,other-question,permute,pause,latents-1,latents-2,latents-3,latents-4,latents-5,latents-7,latents-8'
+const few = 'no-thoughts,zero,other-question,latents-7,latents-8'
+
+function thoughts(): void {
+  for (const seed of seeds.filter((name) => has(name, 'main'))) {
+    for (const [set, file] of Object.entries(sets)) {
+      const controls = set === 'test' || set === 'paired' ? thoughtControls : few
+      const words = ['eval', file, '--model', modelOf(seed, 'main'), '--settings', 'plain', '--controls', controls]
+      run('thoughts', seed, 'main', set, words)
+    }
+  }
+}
+
+/** Models that had the same steps and did not think. */
+function controls(): void {
+  const slots: Readonly<Record<string, readonly string[]>> = { pause: ['--replace', 'pause'] }
+  for (const seed of seeds) {
+    for (const model of ['early', 'good', 'bad', 'no-cot', 'curriculum', 'pause'].filter((name) => has(seed, name))) {
+      for (const [set, file] of Object.entries(sets)) {
+        const words = ['eval', file, '--model', modelOf(seed, model), ...(slots[model] ?? ['--settings', 'plain'])]
+        run('controls', seed, model, set, words)
+      }
+    }
+  }
+}
+
+const alphas = ['0', '0.01', '0.03', '0.1', '0.3', '0.5', '1']
+const steps = ['0', '0.015625', '0.0625', '0.25', '1']
+const references = (seed: string): string[] => ['--good', modelOf(seed, 'good'), '--bad', modelOf(seed, 'bad')]
+/** Checkpoints of the run itself as references: the finished model as good, the early one as bad. */
+const own = (seed: string): string[] => [
+  ...['--good', modelOf(seed, 'main'), '--bad', modelOf(seed, 'early'), '--ref-step', 'same'],
+]
+/** Ways to refine whose strength is chosen on the validation file, with the words that the strength replaces. */
+const ways = (seed: string): Readonly<Record<string, readonly string[]>> => ({
+  code: references(seed),
+  paper: [...references(seed), '--sign', 'paper'],
+  same: [...references(seed), '--ref-step', 'same'],
+  own: own(seed),
+})
+
+function grids(): void {
+  const file = published('valid')
+  for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
+    for (const model of ['main', 'early']) {
+      const asked = ['sweep', file, '--model', modelOf(seed, model)]
+      run('grids', seed, model, 'residual', [...asked, '--alphas', ...alphas, '--steps', '0'])
+      for (const [way, words] of Object.entries(ways(seed))) {
+        run('grids', seed, model, way, [...asked, '--alphas', '0', '--steps', ...steps.slice(1), ...words])
+      }
+      run('grids', seed, model, 'both', [
+        ...[...asked, '--alphas', '0.01', '0.03', '0.1', '--steps', ...steps.slice(1, 4)],
+        ...references(seed),
+      ])
+    }
+  }
+}
+
+interface Cell {
+  readonly alpha: number
+  readonly step: number
+  readonly correct: number
+}
+
+/** The best strength of a grid; of equal ones the weakest, which is nearest to doing nothing. */
+function chosen(seed: string, model: string, way: string): Cell {
+  const line = [...known.values()].find(
+    (one) => one.part === 'grids' && one.seed === seed && one.model === model && one.set === way,
+  )
+  const cells = (line!.rows as unknown as Cell[]).filter(({ alpha, step }) => alpha > 0 || step > 0)
+  return cells.reduce((best, cell) => (cell.correct > best.correct ? cell : best))
+}
+
+function refinement(): void {
+  for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
+    for (const model of ['main', 'early']) {
+      for (const set of ['test', 'paired']) {
+        const asked = ['eval', sets[set]!, '--model', modelOf(seed, model)]
+        const residual = chosen(seed, model, 'residual')
+        run('refinement', seed, model, set, [
+          ...[...asked, '--settings', 'plain', 'residual', '--alpha', `${residual.alpha}`, '--controls', 'alpha-1'],
+        ])
+        for (const [way, words] of Object.entries(ways(seed))) {
+          const { step } = chosen(seed, model, way)
+          const controls = ['--controls', 'random-direction,swapped-references']
+          run('refinement', seed, model, set, [
+            ...[...asked, '--settings', 'plain', 'contrastive', '--step', `${step}`, ...words, ...controls],
+          ])
+        }
+        const { alpha, step } = chosen(seed, model, 'both')
+        const strengths = ['--alpha', `${alpha}`, '--step', `${step}`]
+        run('refinement', seed, model, set, [
+          ...asked,
+          '--settings',
+          'plain',
+          'both',
+          ...strengths,
+          ...references(seed),
+        ])
+      }
+      // Single positions, at the middle strength of the grid: one thought is moved, the others are left.
+      for (const slot of ['1', '2', '3', '4', '5', '6']) {
+        run('positions', seed, model, 'test', [
+          ...['eval', sets.test!, '--model', modelOf(seed, model), '--settings', 'plain', 'contrastive'],
+          ...['--step', '0.0625', '--apply-at', slot, ...references(seed)],
+        ])
+      }
+    }
+  }
+}
+
+const all: Readonly<Record<string, () => void>> = { thoughts, controls, grids, refinement }
+for (const [part, work] of Object.entries(all)) if (parts.length === 0 || parts.includes(part)) work()
+// What no model or command gives any more goes, once everything was asked for.
+if (parts.length === 0) for (const command of known.keys()) if (!seen.has(command)) known.delete(command)
+save()
