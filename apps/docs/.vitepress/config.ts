@@ -13,6 +13,7 @@ import { stylesheetFor } from '../../../packages/cli/src/drawing/theme.ts'
 import { modelFiles } from './model-files.ts'
 import { pictures } from './pictures.ts'
 import { quotations } from './quotations.ts'
+import { report } from './report.ts'
 import { tables } from './tables.ts'
 
 const local = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
@@ -57,7 +58,7 @@ export default defineConfig({
   markdown: {
     theme: { light: 'github-light', dark: 'github-dark' },
     config(md) {
-      md.use(quotations).use(pictures).use(tables)
+      md.use(quotations).use(pictures).use(tables).use(report)
     },
     codeTransformers: [
       transformerTwoslash({

@@ -1,0 +1,153 @@
+/**
+ * Tables of the evaluation report inside pages, from packages/bench/report/results.jsonl, where every line is what one
+ * `afterthought eval` or `sweep` gave. Counts are written seed by seed, never as a mean alone. A line
+ *
+ *     @report test paired | main/plain main/zero pause/pause
+ *
+ * has a column per question set and a row per model and row of its evaluation;
+ *
+ *     @hops root-swap | main/plain good/plain
+ *
+ * one set by facts between person and answer;
+ *
+ *     @refined test paired | main early
+ *
+ * every refinement at the strength that the validation file chose, as points against plain.
+ */
+
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import type { MarkdownRenderer } from 'vitepress'
+
+interface Share {
+  readonly correct: number
+  readonly n: number
+}
+
+interface Row extends Share {
+  readonly name: string
+  readonly interval: readonly [number, number]
+  readonly paired?: Share
+  readonly byHop?: Readonly<Record<string, Share>>
+  readonly against?: {
+    readonly difference: number
+    readonly interval: readonly [number, number]
+    readonly pAdjusted: number
+  }
+}
+
+interface Line {
+  readonly part: string
+  readonly seed: string
+  readonly model: string
+  readonly set: string
+  readonly command: string
+  readonly rows: readonly Row[]
+}
+
+const path = fileURLToPath(new URL('../../../packages/bench/report/results.jsonl', import.meta.url))
+const lines = readFileSync(path, 'utf8')
+  .trim()
+  .split('\n')
+  .map((text) => JSON.parse(text) as Line)
+const SEPARATOR = ' · '
+
+export function report(md: MarkdownRenderer): void {
+  const makers = { report: counts, hops, refined } as const
+  md.core.ruler.before('normalize', 'report', (state) => {
+    state.src = state.src.replace(/^@(report|hops|refined) (.+?) \| (.+)$/gm, (_, kind, left: string, right: string) =>
+      makers[kind as keyof typeof makers](left.trim().split(' '), right.trim().split(' ')),
+    )
+  })
+}
+
+/** The rows of that name of a model on a set, one a seed. */
+function rowsOf(set: string, wanted: string): Row[] {
+  const [model, name] = wanted.split('/') as [string, string]
+  const rows = lines
+    .filter(
+      (line) => (line.part === 'thoughts' || line.part === 'controls') && line.set === set && line.model === model,
+    )
+    .flatMap((line) => line.rows.filter((row) => row.name === name || row.name.endsWith(`, ${name}`)))
+  if (rows.length === 0) throw new Error(`results.jsonl has no ${wanted} on ${set}`)
+  return rows
+}
+
+const named = (wanted: string): string => {
+  const [model, row] = wanted.split('/') as [string, string]
+  return `**${model}**${row === 'plain' ? '' : `, ${row}`}`
+}
+
+function markdown(header: readonly string[], body: readonly (readonly string[])[]): string {
+  const rule = header.map((_, i) => (i === 0 ? '---' : '---:')).join('|')
+  return [`| ${header.join(' | ')} |`, `|${rule}|`, ...body.map((cells) => `| ${cells.join(' | ')} |`), ''].join('\n')
+}
+
+function counts(sets: readonly string[], wanted: readonly string[]): string {
+  const paired = (set: string): boolean => rowsOf(set, wanted[0]!)[0]!.paired !== undefined
+  const header = sets.flatMap((set) => {
+    const [{ n, paired: pairs }] = rowsOf(set, wanted[0]!) as [Row]
+    return [`${set}, of ${n}`, ...(pairs ? [`both of a pair, of ${pairs.n}`] : ['95 %'])]
+  })
+  const body = wanted.map((row) => [
+    named(row),
+    ...sets.flatMap((set) => {
+      const rows = rowsOf(set, row)
+      const range = [Math.min(...rows.map(({ interval }) => interval[0])), Math.max(...rows.map((r) => r.interval[1]))]
+      return [
+        rows.map(({ correct }) => correct).join(SEPARATOR),
+        paired(set)
+          ? rows.map((r) => r.paired?.correct ?? '').join(SEPARATOR)
+          : range.map((bound) => (100 * bound).toFixed(1)).join(' … '),
+      ]
+    }),
+  ])
+  return markdown(['', ...header], body)
+}
+
+function hops(sets: readonly string[], wanted: readonly string[]): string {
+  const [set] = sets as [string]
+  const first = rowsOf(set, wanted[0]!)[0]!.byHop!
+  const known = Object.keys(first)
+  const body = wanted.map((row) => [
+    named(row),
+    ...known.map((hop) =>
+      rowsOf(set, row)
+        .map(({ byHop }) => byHop![hop]!.correct)
+        .join(SEPARATOR),
+    ),
+  ])
+  return markdown(['', ...known.map((hop) => `${hop} facts, of ${first[hop]!.n}`)], body)
+}
+
+const ways: Readonly<Record<string, (line: Line) => boolean>> = {
+  residual: ({ command }) => / residual --alpha/.test(command),
+  contrastive: ({ command }) => /contrastive/.test(command) && !/--sign|--ref-step/.test(command),
+  'contrastive, printed sign': ({ command }) => command.includes('--sign paper'),
+  'contrastive, same step': ({ command }) => command.includes('--ref-step same') && !/--good \S*main/.test(command),
+  'contrastive, own checkpoints': ({ command }) => /--good \S*main/.test(command),
+  both: ({ command }) => / both --alpha/.test(command),
+}
+
+function refined(sets: readonly string[], models: readonly string[]): string {
+  const columns = models.flatMap((model) => sets.map((set) => ({ model, set })))
+  const body = Object.entries(ways).flatMap(([way, matches]) => {
+    const cellsOf = (row: (rows: readonly Row[]) => Row | undefined): string[] =>
+      columns.map(({ model, set }) => {
+        const found = lines.filter((l) => l.part === 'refinement' && l.model === model && l.set === set && matches(l))
+        return found.map(({ rows }) => difference(row(rows))).join('<br>')
+      })
+    return [[way, ...cellsOf((rows) => rows[1])]]
+  })
+  return markdown(['', ...columns.map(({ model, set }) => `${model}, ${set}`)], body)
+}
+
+function difference(row: Row | undefined): string {
+  if (row?.against === undefined) return ''
+  const { difference: points, interval, pAdjusted } = row.against
+  const inPoints = (value: number): string =>
+    `${value > 0 ? '+' : value < 0 ? '−' : ''}${Math.abs(100 * value).toFixed(1)}`
+  const strength = row.name.replace(/^\D*/, '')
+  const mark = pAdjusted < 0.05 ? ' *' : ''
+  return `${inPoints(points)} (${interval.map(inPoints).join(' … ')})${mark}${strength ? ` ${strength}` : ''}`
+}
