@@ -32,9 +32,10 @@ function accuracy(logits: Tensor, labels: Tensor): Tensor {
 }
 
 /**
- * `count` thoughts for every question of a prompt, and the answer after all of them or, where `draws` says so, after
- * fewer: a model that was only ever asked at one place can only be asked there. Thought t is read through the unembedding
- * and taught its set. What lies deeper than the thoughts before the answer is taught as a guess between both options.
+ * `count` thoughts for every question of a prompt, and the answer: after all of them, and once more after fewer, as
+ * `draws` says, because a model that was only ever asked at one place can only be asked there. Thought t is read through
+ * the unembedding and taught its set. What lies deeper than the thoughts before the answer is taught as a guess between
+ * both options.
  *
  * Batch: `asks` [B, W, K], `sets` [B, N, K, V], `draws`, `hops`, `answers`, `others` [B, K]; without supervision of
  * thoughts only `asks`, `draws` and `answers` matter.
@@ -55,39 +56,45 @@ export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions)
         const thought = t % truncate === 0 ? F.stopGradient(states[t - 1]!) : states[t - 1]!
         states.push(lanes.take(slots === 'thoughts' ? thought : tokens(prosqaTokens.latent)))
       }
-      const before = thoughtsBefore(draws!, count) // [B, K]
-      const ends = F.add(before, constant(width, [], 'i32'))
-      const answer = lanes.statesBehind(ends, tokens(prosqaTokens.answer))
-      const read = supervised ? states.slice(0, count) : []
-      const logits = lanes.logits(F.concat([...read, answer], 1)) // [B, (N + 1)·K, V]
-      const answerLogits = F.narrow(logits, 1, read.length * questions, logits.shape[1]!)
-      if (!supervised) {
-        const answered = tokenLoss(answerLogits, answers!)
-        return { loss: answered, answer: answered, accuracy: accuracy(answerLogits, answers!) }
+      const all = F.broadcastTo(constant(count, [], 'i32'), [batch, questions])
+      const answerAfter = (thoughts: Tensor): Answer => {
+        const ends = F.add(thoughts, constant(width, [], 'i32'))
+        const logits = lanes.logits(lanes.statesBehind(ends, tokens(prosqaTokens.answer))) // [B, K, V]
+        const reached = supervised ? F.lessEqual(hops!, thoughts) : F.lessEqual(thoughts, thoughts)
+        return {
+          loss: F.mul(F.add(tokenLoss(logits, answers!), tokenLoss(logits, F.where(reached, answers!, others!))), 0.5),
+          accuracy: accuracy(logits, F.where(reached, answers!, constant(-1, [], 'i32'))),
+        }
       }
-      const reached = F.lessEqual(hops!, before)
-      const guessed = F.where(reached, answers!, others!)
-      const answered = F.mul(F.add(tokenLoss(answerLogits, answers!), tokenLoss(answerLogits, guessed)), 0.5)
-      const reachable = F.where(reached, answers!, constant(-1, [], 'i32'))
-      const shared = { answer: answered, accuracy: accuracy(answerLogits, reachable) }
-      if (count === 0) return { loss: answered, ...shared }
+      const answered = answerAfter(all)
+      const early = count > 0 ? answerAfter(earlierEnd(draws!, count)).loss : constant(0)
+      const shared = { answer: answered.loss, accuracy: answered.accuracy }
+      const answerLoss = F.add(answered.loss, early)
+      if (!supervised || count === 0) return { loss: answerLoss, ...shared }
+      const logits = lanes.logits(F.concat(states.slice(0, count), 1)) // [B, N·K, V]
       const setsFrom = (t: number): ReturnType<typeof setLoss> => {
         const taught = F.narrow(sets!, 1, t, count)
         const shape = [batch, (count - t) * questions, config.vocabSize]
         return setLoss(F.narrow(logits, 1, t * questions, count * questions), F.reshape(taught, shape))
       }
       const { divergence, mass } = setsFrom(0)
-      return { loss: F.add(divergence, answered), divergence, mass, newest: setsFrom(count - 1).mass, ...shared }
+      return { loss: F.add(divergence, answerLoss), divergence, mass, newest: setsFrom(count - 1).mass, ...shared }
     },
   }
 }
 
-/** Thoughts before the answer, of `count`: draws of 0 … 2·DRAWS − 1, half of which mean all of them, the others 0 … count − 1 alike. */
-function thoughtsBefore(draws: Tensor, count: number): Tensor {
+interface Answer {
+  readonly loss: Tensor
+  /** Of the questions that can be answered by then. */
+  readonly accuracy: Tensor
+}
+
+/** Thoughts before the earlier answer, 0 … count − 1 alike, from draws of 0 … `DRAWS` − 1. */
+function earlierEnd(draws: Tensor, count: number): Tensor {
   const integer = (value: number): Tensor => constant(value, [], 'i32')
-  const least = Array.from({ length: count }, (_, i) => Math.round(((i + 1) * DRAWS) / count))
-  const before = least.map((draw) => F.cast(F.lessEqual(integer(draw), draws), 'i32'))
-  return before.reduce(F.add, F.mul(draws, integer(0)))
+  const least = Array.from({ length: count - 1 }, (_, i) => Math.round(((i + 1) * DRAWS) / count))
+  const passed = least.map((draw) => F.cast(F.lessEqual(integer(draw), draws), 'i32'))
+  return passed.reduce(F.add, F.mul(draws, integer(0)))
 }
 
 /** Neighbour look-up: see `queryBatch`. Batch: `mix` [B, Q, V], `sets` [B, Q + 1, V]. */

@@ -68,11 +68,11 @@ export interface Question {
   readonly other: number
   /** Facts from root to target. */
   readonly hops: number
-  /** Decides after how many thoughts the answer is asked while training: see `DRAWS`. */
+  /** Decides after how many thoughts the answer is asked early while training: 0 … `DRAWS` − 1. */
   readonly draw: number
 }
 
-/** A draw from this on means after all thoughts; below it, after fewer, all numbers alike (up to six: 60 divides by them). */
+/** A number of draws that one to six numbers of thoughts can share alike. */
 export const DRAWS = 60
 
 /** Tokens of a question without its facts. */
@@ -138,7 +138,7 @@ function questionOf(random: Random, pair: Pair, asked: number, symbols: readonly
   const [root, target, other] = [roots[asked]!, picked[asked]!, picked[1 - asked]!]
   const { question, root: asks } = prosqaTokens
   const askIds = [question, ...options, asks, symbols[root]!]
-  return { askIds, root, target, other, hops: distances[asked]![target]!, draw: random.integer(2 * DRAWS) }
+  return { askIds, root, target, other, hops: distances[asked]![target]!, draw: random.integer(DRAWS) }
 }
 
 /** A ProsQA item as a puzzle, for validation. @throws ArgumentError if its question is not ProsQA's language */
@@ -147,7 +147,7 @@ export function puzzleOf({ question, idx_to_symbol: names, target, neg_target: n
   const children = childrenOf(symbols.length, edges)
   const [answer, other] = [target, negative].map((index) => symbols.indexOf(names[index]!)) as [number, number]
   const hops = distancesFrom([root], children)[answer]!
-  const asked = { askIds: promptIds.slice(-ASK_TOKENS), root, target: answer, other, hops, draw: DRAWS }
+  const asked = { askIds: promptIds.slice(-ASK_TOKENS), root, target: answer, other, hops, draw: 0 }
   const factIds = promptIds.slice(0, -ASK_TOKENS)
   return { factIds, symbols: symbols.map((_, id) => id), edges, children, questions: [asked] }
 }

@@ -132,7 +132,7 @@ function recipeCase(random: Random): Case {
     start: integers(random, [rows], 40),
     asks: integers(random, [rows, 1, 1], 40),
     sets: { shape, dtype: 'f32', data: sets },
-    draws: { shape: [rows, 1], dtype: 'i32', data: new Int32Array(rows).fill(DRAWS) },
+    draws: integers(random, [rows, 1], DRAWS),
     hops: integers(random, [rows, 1], thoughts),
     answers: integers(random, [rows, 1], 40),
     others: integers(random, [rows, 1], 40),
