@@ -70,7 +70,7 @@ const modelOf = (seed: string, name: string): string => join(here, 'models', see
 const has = (seed: string, name: string): boolean => existsSync(join(modelOf(seed, name), 'model.safetensors'))
 const seen = new Set<string>()
 
-/** One command, unless it is known; what stays of it is free of paths and times. */
+/** One command, unless it is known; what stays of it is free of paths. */
 function run(part: string, seed: string, model: string, set: string, words: readonly string[]): Line {
   const folders = words.filter((_, i) => ['--model', '--good', '--bad'].includes(words[i - 1] ?? ''))
   const told = words.map((word) =>
@@ -88,7 +88,7 @@ function run(part: string, seed: string, model: string, set: string, words: read
     maxBuffer: 2 ** 27,
   })
   const { rows, grid } = JSON.parse(output) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
-  const kept = (rows ?? grid)!.map(({ settings, msPerQuestion, twoWay, ...row }) => row) as unknown as Row[]
+  const kept = (rows ?? grid)!.map(({ settings, twoWay, ...row }) => row) as unknown as Row[]
   const line = { part, seed, model, set, command, sha256, rows: kept }
   known.set(command, line)
   save()
