@@ -106,6 +106,7 @@ function guide(): DefaultTheme.SidebarItem[] {
         { text: 'Refining thoughts', link: '/guide/refining' },
         { text: 'Evaluating honestly', link: '/guide/evaluating' },
         { text: 'Training', link: '/guide/training' },
+        { text: 'What thoughts are worth', link: '/guide/report' },
         { text: 'Exporting', link: '/guide/exporting' },
       ],
     },

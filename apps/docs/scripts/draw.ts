@@ -90,15 +90,13 @@ function drawLatents(): void {
   write('latents', curvePanel(curve, 520))
 }
 
-interface Training {
-  readonly lines: readonly LogLine[]
-}
-
 function drawTraining(): void {
-  const { lines } = record<Training>('training')
-  const recipe = JSON.parse(readFileSync(local('../../../packages/cli/recipes/prosqa.json'), 'utf8'))
-  const steps = (recipe.phases as readonly { steps: number }[]).reduce((sum, phase) => sum + phase.steps, 0)
-  write('training', learningCurves(lines, `prosqa, ${Math.max(...lines.map(({ step }) => step))} of ${steps} steps`))
+  const log = readFileSync(local('../../../packages/bench/report/models/seed-0/main/log.jsonl'), 'utf8')
+  const lines = log
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as LogLine)
+  write('training', learningCurves(lines, `prosqa, seed 0, ${lines.at(-1)!.step} steps`))
 }
 
 mkdirSync(pictures, { recursive: true })

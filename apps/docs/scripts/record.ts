@@ -3,7 +3,6 @@
  * a method changes, not at every build.
  *
  *     npm run record --workspace @afterthought/docs -- [FOLDER with prosqa_test.json and prosqa_paired_realgraphs.json] [NAME …]
- *         [--trained FOLDER of a finished `afterthought train prosqa`]
  *
  * The published files are other people's and not in the repository; without a folder their records stay as they are.
  */
@@ -13,14 +12,11 @@ import { createHash } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { basename, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const recorded = fileURLToPath(new URL('../recorded/', import.meta.url))
-const operands = parseArgs({ allowPositionals: true, options: { trained: { type: 'string' } } })
-const [folder, ...wanted] = operands.positionals
+const [folder, ...wanted] = process.argv.slice(2)
 const data = folder && resolve(folder)
-const trained = operands.values.trained && resolve(operands.values.trained)
 
 /** Recorded with the numbers, so that a later model is not given an earlier one's. */
 const digestOf = (model: string): string =>
@@ -30,11 +26,8 @@ const digestOf = (model: string): string =>
 const embedded = join(root, 'packages/cli/models/prosqa')
 
 /** The folder of the model that a command is about. */
-function modelFolder(command: readonly string[]): string {
-  const named = command[command.indexOf('--model') + 1]
-  if (!command.includes('--model')) return join(embedded, 'main')
-  return named === 'prosqa-early' ? join(embedded, 'main-early') : named!
-}
+const modelFolder = (command: readonly string[]): string =>
+  join(embedded, command.includes('prosqa-early') ? 'main-early' : 'main')
 
 /** Strengths are those of the pages' pictures, of their programs, and one weaker still; not the best of anything. */
 const strengths = {
@@ -72,13 +65,6 @@ function strengthEvaluations(file: string): Record<string, readonly string[]> {
   }
 }
 
-/** A model of one's own: how many thoughts it takes, and whether they matter. */
-function trainedEvaluation(folder: string, file: string): readonly string[] {
-  const counts = [1, 2, 3, 4, 5, 7, 8].map((count) => `latents-${count}`)
-  const asked = ['no-thoughts', 'zero', 'pause', 'other-question', ...counts].join(',')
-  return ['eval', file, '--model', join(folder, 'model'), '--settings', 'plain', '--controls', asked]
-}
-
 const sweep = ['sweep', 'validation', '--alphas']
 const runs: Readonly<Record<string, readonly string[]>> = {
   ...evaluations('sample', 'sample'),
@@ -87,14 +73,7 @@ const runs: Readonly<Record<string, readonly string[]>> = {
   ...(data && evaluations('test', join(data, 'prosqa_test.json'))),
   ...(data && strengthEvaluations(join(data, 'prosqa_test.json'))),
   ...(data && evaluations('paired', join(data, 'prosqa_paired_realgraphs.json'))),
-  ...(data &&
-    trained && {
-      'trained-test': trainedEvaluation(trained, join(data, 'prosqa_test.json')),
-      'trained-paired': trainedEvaluation(trained, join(data, 'prosqa_paired_realgraphs.json')),
-    }),
 }
-
-if (trained && (wanted.length === 0 || wanted.includes('training'))) recordTraining(trained)
 
 for (const [name, command] of Object.entries(runs)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
@@ -111,31 +90,6 @@ for (const [name, command] of Object.entries(runs)) {
   const sha256 = digestOf(modelFolder(command))
   const kept = JSON.stringify({ command: `afterthought ${told}`, sha256, ...result }, impersonal, 1)
   writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
-}
-
-/** The log of a run, in numbers that can be drawn. */
-function recordTraining(folder: string): void {
-  const lines = readFileSync(join(folder, 'log.jsonl'), 'utf8').trim().split('\n')
-  const drawn = [
-    'step',
-    'phase',
-    'task',
-    'thoughts',
-    'seconds',
-    'loss',
-    'mass',
-    'accuracy',
-    'withoutThoughts',
-    'validated',
-  ]
-  const short = (value: unknown): unknown => (typeof value === 'number' ? Number(value.toPrecision(5)) : value)
-  const kept = lines.map((line) => {
-    const known = Object.entries(JSON.parse(line) as object).filter(([key]) => drawn.includes(key))
-    return JSON.stringify(Object.fromEntries(known.map(([key, value]) => [key, short(value)])))
-  })
-  const head = { command: 'afterthought train prosqa', sha256: digestOf(join(folder, 'model')) }
-  const text = `${JSON.stringify(head).slice(0, -1)},"lines":[\n${kept.join(',\n')}\n]}\n`
-  writeFileSync(join(recorded, 'training.json'), text)
 }
 
 /** Without times, and with names in place of paths. */
