@@ -91,7 +91,7 @@ function drawLatents(): void {
 }
 
 function drawTraining(): void {
-  const log = readFileSync(local('../../../packages/bench/report/models/seed-0/main/log.jsonl'), 'utf8')
+  const log = readFileSync(local('../../../packages/bench/report/models/seed-0/prosqa.jsonl'), 'utf8')
   const lines = log
     .trim()
     .split('\n')

@@ -11,18 +11,16 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, isAbsolute, join, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { has, type ModelName, modelOf, reportFolder, root, seeds } from './report-models.ts'
 
-const here = fileURLToPath(new URL('../report', import.meta.url))
-const root = join(here, '../../..')
-const results = join(here, 'results.jsonl')
+const results = join(reportFolder, 'results.jsonl')
 const [folder, ...parts] = process.argv.slice(2)
 if (folder === undefined) throw new Error('usage: report.ts PROSQA_FOLDER [PART …]')
 
 const published = (name: string): string => join(resolve(folder), `prosqa_${name}.json`)
-const ours = (name: string): string => join(here, 'data', `${name}.json`)
+const ours = (name: string): string => join(reportFolder, 'data', `${name}.json`)
 const sets: Readonly<Record<string, string>> = {
   test: published('test'),
   paired: published('paired_realgraphs'),
@@ -43,7 +41,7 @@ interface Row {
 interface Line {
   readonly part: string
   readonly seed: string
-  readonly model: string
+  readonly model: ModelName
   readonly set: string
   readonly command: string
   /** Of the weights that took part, in the order of the command. */
@@ -64,17 +62,13 @@ const digestOf = (model: string): string =>
     .update(readFileSync(join(model, 'model.safetensors')))
     .digest('hex')
 
-/** Seeds in order; a model is a folder in the folder of its seed. */
-const seeds = readdirSync(join(here, 'models')).sort()
-const modelOf = (seed: string, name: string): string => join(here, 'models', seed, name)
-const has = (seed: string, name: string): boolean => existsSync(join(modelOf(seed, name), 'model.safetensors'))
 const seen = new Set<string>()
 
 /** One command, unless it is known; what stays of it is free of paths. */
-function run(part: string, seed: string, model: string, set: string, words: readonly string[]): Line {
+function run(part: string, seed: string, model: ModelName, set: string, words: readonly string[]): Line {
   const folders = words.filter((_, i) => ['--model', '--good', '--bad'].includes(words[i - 1] ?? ''))
   const told = words.map((word) =>
-    word.startsWith(here) ? word.slice(root.length + 1) : isAbsolute(word) ? basename(word) : word,
+    word.startsWith(root) ? word.slice(root.length + 1) : isAbsolute(word) ? basename(word) : word,
   )
   const command = `afterthought ${told.join(' ')}`
   const sha256 = folders.map(digestOf)
@@ -116,11 +110,14 @@ function thoughts(): void {
 
 /** Models that had the same steps and did not think. */
 function controls(): void {
-  const slots: Readonly<Record<string, readonly string[]>> = { pause: ['--replace', 'pause'] }
   for (const seed of seeds) {
-    for (const model of ['early', 'good', 'bad', 'no-cot', 'curriculum', 'pause'].filter((name) => has(seed, name))) {
+    const models = (['early', 'good', 'bad', 'no-cot', 'curriculum', 'pause'] as const).filter((name) =>
+      has(seed, name),
+    )
+    for (const model of models) {
       for (const [set, file] of Object.entries(sets)) {
-        const words = ['eval', file, '--model', modelOf(seed, model), ...(slots[model] ?? ['--settings', 'plain'])]
+        const slots = model === 'pause' ? ['--replace', 'pause'] : ['--settings', 'plain']
+        const words = ['eval', file, '--model', modelOf(seed, model), ...slots]
         run('controls', seed, model, set, words)
       }
     }
@@ -145,14 +142,14 @@ const ways = (seed: string): Readonly<Record<string, readonly string[]>> => ({
 function grids(): void {
   const file = published('valid')
   for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
-    for (const model of ['main', 'early']) {
+    for (const model of ['main', 'early'] as const) {
       const asked = ['sweep', file, '--model', modelOf(seed, model)]
       run('grids', seed, model, 'residual', [...asked, '--alphas', ...alphas, '--steps', '0'])
       for (const [way, words] of Object.entries(ways(seed))) {
         run('grids', seed, model, way, [...asked, '--alphas', '0', '--steps', ...steps.slice(1), ...words])
       }
       run('grids', seed, model, 'both', [
-        ...[...asked, '--alphas', '0.01', '0.03', '0.1', '--steps', ...steps.slice(1, 4)],
+        ...[...asked, '--alphas', '0.01', '0.1', '--steps', ...steps.slice(1, 3)],
         ...references(seed),
       ])
     }
@@ -166,7 +163,7 @@ interface Cell {
 }
 
 /** The best strength of a grid; of equal ones the weakest, which is nearest to doing nothing. */
-function chosen(seed: string, model: string, way: string): Cell {
+function chosen(seed: string, model: ModelName, way: string): Cell {
   const line = [...known.values()].find(
     (one) => one.part === 'grids' && one.seed === seed && one.model === model && one.set === way,
   )
@@ -176,7 +173,7 @@ function chosen(seed: string, model: string, way: string): Cell {
 
 function refinement(): void {
   for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
-    for (const model of ['main', 'early']) {
+    for (const model of ['main', 'early'] as const) {
       for (const set of ['test', 'paired']) {
         const asked = ['eval', sets[set]!, '--model', modelOf(seed, model)]
         const residual = chosen(seed, model, 'residual')
@@ -185,7 +182,7 @@ function refinement(): void {
         ])
         for (const [way, words] of Object.entries(ways(seed))) {
           const { step } = chosen(seed, model, way)
-          const controls = ['--controls', 'random-direction,swapped-references']
+          const controls = way === 'code' ? ['--controls', 'random-direction,swapped-references'] : []
           run('refinement', seed, model, set, [
             ...[...asked, '--settings', 'plain', 'contrastive', '--step', `${step}`, ...words, ...controls],
           ])

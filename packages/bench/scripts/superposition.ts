@@ -9,9 +9,8 @@
  * three tokens of a fact (`s t |`), and a fact belongs to the group of its source. Written to report/superposition.json.
  */
 
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { onnx } from '@afterthought/backend-onnx'
 import { type Backend, type LanguageModel, loadModel, rollout } from '@afterthought/core'
 import {
@@ -24,10 +23,10 @@ import {
 } from '@afterthought/core/data'
 import { openFolder } from '@afterthought/core/files'
 import { parseSafetensors, ropeInverseFrequencies } from '@afterthought/core/io'
+import { modelOf, reportFolder, seeds } from './report-models.ts'
 
 const [file] = process.argv.slice(2)
 if (file === undefined) throw new Error('usage: superposition.ts PROSQA_TEST_FILE')
-const folder = fileURLToPath(new URL('../report', import.meta.url))
 const THOUGHTS = 6
 const LAYER = 1
 
@@ -171,9 +170,9 @@ async function analysed(path: string, backend: Backend): Promise<object> {
 
 const backend = await onnx({ provider: 'cpu' })
 const result: Record<string, object> = {}
-for (const seed of readdirSync(join(folder, 'models')).sort()) {
-  result[seed] = await analysed(join(folder, 'models', seed, 'main'), backend)
+for (const seed of seeds) {
+  result[seed] = await analysed(modelOf(seed, 'main'), backend)
   console.log(seed, JSON.stringify(result[seed]))
 }
-writeFileSync(join(folder, 'superposition.json'), `${JSON.stringify(result, undefined, 1)}\n`)
+writeFileSync(join(reportFolder, 'superposition.json'), `${JSON.stringify(result, undefined, 1)}\n`)
 await backend.dispose()

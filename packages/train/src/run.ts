@@ -145,7 +145,8 @@ export class TrainingRun {
       latents: this.recipe.latents,
       startIds: [],
       endIds: this.writes ? [] : [prosqaTokens.answer],
-      latentId: prosqaTokens.latent,
+      // Without a marker that was trained, a pause is the mean embedding.
+      ...(this.recipe.phases.some(({ slots }) => slots === 'pause') && { latentId: prosqaTokens.latent }),
       tokens: this.writes ? CHAIN_TOKENS : 1,
     }
     return {

@@ -280,15 +280,18 @@ describe('refusals', () => {
   })
 })
 
-const expected = new URL('../../../../../shared/models/prosqa/expected.json', import.meta.url)
-describe.runIf(existsSync(expected))('the trained model', () => {
-  it('thinks and answers as it did in PyTorch', async () => {
-    const recorded = JSON.parse(readFileSync(expected, 'utf8')).thoughts['test[0..3], main, plain']
-    const task = taskOf(models.main)
+const shared = new URL('../../../../../shared/models/prosqa/', import.meta.url)
+describe.runIf(existsSync(shared))('a model that was trained in PyTorch', () => {
+  it('thinks and answers as it did there', async () => {
+    const recorded = JSON.parse(readFileSync(new URL('expected.json', shared), 'utf8')).thoughts[
+      'test[0..3], main, plain'
+    ]
+    const main = await loadModel(await openFolder(new URL('main', shared).pathname), reference())
+    const task = taskOf(main)
     expect(task.tokens).toBe(1)
     for (const item of recorded.slice(0, 2)) {
-      const [row] = await run({ latents: 6, tokens: 1 }, [item.prompt])
-      const thoughts = await describeThoughts(models.main, item.prompt, row!)
+      const [row] = await run({ latents: 6, tokens: 1 }, [item.prompt], { main })
+      const thoughts = await describeThoughts(main, item.prompt, row!)
       thoughts.forEach(({ norm, top }, t) => {
         expect(norm / item.norms[t] - 1).toBeLessThan(1e-3)
         expect(top.map(({ id }) => id)).toEqual(item.top_ids[t])
