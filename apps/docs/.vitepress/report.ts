@@ -12,7 +12,11 @@
  *
  *     @refined test paired | main early
  *
- * every refinement at the strength that the validation file chose, as points against plain.
+ * every refinement at the strength that the validation file chose, as points against plain, and
+ *
+ *     @groups products | seed-0
+ *
+ * means over groups of nodes by distance from the person, thought by thought, from superposition.json.
  */
 
 import { readFileSync } from 'node:fs'
@@ -45,18 +49,21 @@ interface Line {
   readonly rows: readonly Row[]
 }
 
-const path = fileURLToPath(new URL('../../../packages/bench/report/results.jsonl', import.meta.url))
-const lines = readFileSync(path, 'utf8')
+const read = (name: string): string =>
+  readFileSync(fileURLToPath(new URL(`../../../packages/bench/report/${name}`, import.meta.url)), 'utf8')
+const lines = read('results.jsonl')
   .trim()
   .split('\n')
   .map((text) => JSON.parse(text) as Line)
 const SEPARATOR = ' · '
 
 export function report(md: MarkdownRenderer): void {
-  const makers = { report: counts, hops, refined } as const
+  const makers = { report: counts, hops, refined, groups } as const
   md.core.ruler.before('normalize', 'report', (state) => {
-    state.src = state.src.replace(/^@(report|hops|refined) (.+?) \| (.+)$/gm, (_, kind, left: string, right: string) =>
-      makers[kind as keyof typeof makers](left.trim().split(' '), right.trim().split(' ')),
+    state.src = state.src.replace(
+      /^@(report|hops|refined|groups) (.+?) \| (.+)$/gm,
+      (_, kind, left: string, right: string) =>
+        makers[kind as keyof typeof makers](left.trim().split(' '), right.trim().split(' ')),
     )
   })
 }
@@ -150,4 +157,18 @@ function difference(row: Row | undefined): string {
   const strength = row.name.replace(/^\D*/, '')
   const mark = pAdjusted < 0.05 ? ' *' : ''
   return `${inPoints(points)} (${interval.map(inPoints).join(' … ')})${mark}${strength ? ` ${strength}` : ''}`
+}
+
+const groupNames = ['not reachable', 'reachable', 'frontier', 'optimal'] as const
+
+type Groups = Readonly<Record<string, { readonly mean: number; readonly count: number }>>
+
+function groups([quantity]: readonly string[], [seed]: readonly string[]): string {
+  const all = JSON.parse(read('superposition.json')) as Record<string, Record<string, readonly Groups[]>>
+  const rows = all[seed!]![quantity!]!
+  const cells = (row: Groups): string[] => groupNames.map((name) => row[name]?.mean.toFixed(2) ?? '')
+  return markdown(
+    ['thought', ...groupNames],
+    rows.map((row, t) => [`${t + 1}`, ...cells(row)]),
+  )
 }
