@@ -1,4 +1,4 @@
-/** Where the trained models of the report lie: a folder a seed. The first seed's trio and its early sibling are the embedded ones. */
+/** Where the trained models of the report lie: a folder a seed. */
 
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,17 +12,7 @@ export type ModelName = 'main' | 'early' | 'good' | 'bad' | 'pause' | 'curriculu
 /** `seed-0`, `seed-1`, … */
 export const seeds: readonly string[] = readdirSync(join(reportFolder, 'models')).sort()
 
-const embedded: Readonly<Partial<Record<ModelName, string>>> = {
-  main: 'main',
-  early: 'main-early',
-  good: 'good',
-  bad: 'bad',
-}
-
-export function modelOf(seed: string, name: ModelName): string {
-  const own = seed === 'seed-0' ? embedded[name] : undefined
-  return own ? join(root, 'packages/cli/models/prosqa', own) : join(reportFolder, 'models', seed, name)
-}
+export const modelOf = (seed: string, name: ModelName): string => join(reportFolder, 'models', seed, name)
 
 export const has = (seed: string, name: ModelName): boolean =>
   existsSync(join(modelOf(seed, name), 'model.safetensors'))

@@ -18,6 +18,7 @@ import {
   distancesFrom,
   encodeProsqa,
   parseProsqaItems,
+  prosqaTokens,
   shortestPathLevels,
   UNREACHABLE,
 } from '@afterthought/core/data'
@@ -129,8 +130,8 @@ async function analysed(path: string, backend: Backend): Promise<object> {
     const { promptIds, symbols, edges, personId } = encodeProsqa(question)
     const { rows } = await rollout({ main: model }, [promptIds], {
       latents: THOUGHTS,
-      endIds: [],
-      tokens: 0,
+      endIds: [prosqaTokens.answer],
+      tokens: 1,
       record: true,
     })
     const { thoughts } = rows[0]!
