@@ -107,6 +107,7 @@ function guide(): DefaultTheme.SidebarItem[] {
         { text: 'Evaluating honestly', link: '/guide/evaluating' },
         { text: 'Training', link: '/guide/training' },
         { text: 'What thoughts are worth', link: '/guide/report' },
+        { text: 'And the literature', link: '/guide/literature' },
         { text: 'Exporting', link: '/guide/exporting' },
       ],
     },
