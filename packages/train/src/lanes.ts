@@ -3,8 +3,8 @@
  * answer are a *lane* behind it that does not see the others.
  *
  * Reading the facts is most of a step's work, and thinking about them is what is to be learned: K lanes give K times the
- * thoughts for little more than the price of one, and their attention is a product of matrices where that of one
- * question is a product with a vector.
+ * thoughts for far less than K times the work, and their attention is a product of matrices where that of one question
+ * is a product with a vector.
  *
  * The columns behind the prompt run over lanes first: token t of lane k is column t·K + k.
  */
