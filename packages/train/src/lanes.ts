@@ -24,16 +24,8 @@ import type { DecoderConfig } from '@afterthought/core/io'
 
 const SEQUENCE = 2
 
-const joined = (before: readonly KeyValues[] | undefined, fresh: readonly KeyValues[]): readonly KeyValues[] =>
-  before === undefined
-    ? fresh
-    : fresh.map(({ k, v }, layer) => ({
-        k: F.concat([before[layer]!.k, k], SEQUENCE),
-        v: F.concat([before[layer]!.v, v], SEQUENCE),
-      }))
-
 /**
- * A cache behind the keys and values of a prompt; rows come in multiples of `lanes`, and all of them are kept.
+ * A cache behind the keys and values of a prompt; rows come and are kept in multiples of `lanes`.
  *
  * @param ends tokens after which each lane is looked at as if it had ended there: i32 [B, K]. The rows, one a lane, are
  *   then at that place
@@ -83,13 +75,11 @@ function laneCache(prompt: Prompt, lanes: number, recent?: readonly KeyValues[],
       )
     return F.sub(F.add(token, constant(length, [], 'i32')), F.reshape(start, [batch, 1]))
   }
+  const rows = promptedCache(start, past, recent)
   return {
-    length: length + written,
-    past,
-    ...(recent && { recent }),
-    start,
+    ...rows,
     layout: { positions, visible },
-    append: (fresh) => laneCache(prompt, lanes, joined(recent, fresh)),
+    append: (fresh, count) => laneCache(prompt, lanes, rows.append(fresh, count).recent),
   }
 }
 

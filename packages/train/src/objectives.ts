@@ -60,7 +60,8 @@ export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions)
       const answerAfter = (thoughts: Tensor): Answer => {
         const ends = F.add(thoughts, constant(width, [], 'i32'))
         const logits = lanes.logits(lanes.statesBehind(ends, tokens(prosqaTokens.answer))) // [B, K, V]
-        const reached = supervised ? F.lessEqual(hops!, thoughts) : F.lessEqual(thoughts, thoughts)
+        if (!supervised) return { loss: tokenLoss(logits, answers!), accuracy: accuracy(logits, answers!) }
+        const reached = F.lessEqual(hops!, thoughts)
         return {
           loss: F.mul(F.add(tokenLoss(logits, answers!), tokenLoss(logits, F.where(reached, answers!, others!))), 0.5),
           accuracy: accuracy(logits, F.where(reached, answers!, constant(-1, [], 'i32'))),
