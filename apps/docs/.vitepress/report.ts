@@ -22,6 +22,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { MarkdownRenderer } from 'vitepress'
+import { isNamed, markdownTable } from './tables.ts'
 
 interface Share {
   readonly correct: number
@@ -75,7 +76,7 @@ function rowsOf(set: string, wanted: string): Row[] {
     .filter(
       (line) => (line.part === 'thoughts' || line.part === 'controls') && line.set === set && line.model === model,
     )
-    .flatMap((line) => line.rows.filter((row) => row.name === name || row.name.endsWith(`, ${name}`)))
+    .flatMap((line) => line.rows.filter((row) => isNamed(row, name)))
   if (rows.length === 0) throw new Error(`results.jsonl has no ${wanted} on ${set}`)
   return rows
 }
@@ -83,11 +84,6 @@ function rowsOf(set: string, wanted: string): Row[] {
 const named = (wanted: string): string => {
   const [model, row] = wanted.split('/') as [string, string]
   return `**${model}**${row === 'plain' ? '' : `, ${row}`}`
-}
-
-function markdown(header: readonly string[], body: readonly (readonly string[])[]): string {
-  const rule = header.map((_, i) => (i === 0 ? '---' : '---:')).join('|')
-  return [`| ${header.join(' | ')} |`, `|${rule}|`, ...body.map((cells) => `| ${cells.join(' | ')} |`), ''].join('\n')
 }
 
 function counts(sets: readonly string[], wanted: readonly string[]): string {
@@ -109,7 +105,7 @@ function counts(sets: readonly string[], wanted: readonly string[]): string {
       ]
     }),
   ])
-  return markdown(['', ...header], body)
+  return markdownTable(['', ...header], body)
 }
 
 function hops(sets: readonly string[], wanted: readonly string[]): string {
@@ -124,7 +120,7 @@ function hops(sets: readonly string[], wanted: readonly string[]): string {
         .join(SEPARATOR),
     ),
   ])
-  return markdown(['', ...known.map((hop) => `${hop} facts, of ${first[hop]!.n}`)], body)
+  return markdownTable(['', ...known.map((hop) => `${hop} facts, of ${first[hop]!.n}`)], body)
 }
 
 const ways: Readonly<Record<string, (line: Line) => boolean>> = {
@@ -138,15 +134,16 @@ const ways: Readonly<Record<string, (line: Line) => boolean>> = {
 
 function refined(sets: readonly string[], models: readonly string[]): string {
   const columns = models.flatMap((model) => sets.map((set) => ({ model, set })))
-  const body = Object.entries(ways).flatMap(([way, matches]) => {
-    const cellsOf = (row: (rows: readonly Row[]) => Row | undefined): string[] =>
-      columns.map(({ model, set }) => {
-        const found = lines.filter((l) => l.part === 'refinement' && l.model === model && l.set === set && matches(l))
-        return found.map(({ rows }) => difference(row(rows))).join('<br>')
-      })
-    return [[way, ...cellsOf((rows) => rows[1])]]
-  })
-  return markdown(['', ...columns.map(({ model, set }) => `${model}, ${set}`)], body)
+  const body = Object.entries(ways).map(([way, matches]) => [
+    way,
+    ...columns.map(({ model, set }) =>
+      lines
+        .filter((line) => line.part === 'refinement' && line.model === model && line.set === set && matches(line))
+        .map(({ rows }) => difference(rows[1]))
+        .join('<br>'),
+    ),
+  ])
+  return markdownTable(['', ...columns.map(({ model, set }) => `${model}, ${set}`)], body)
 }
 
 function difference(row: Row | undefined): string {
@@ -167,7 +164,7 @@ function groups([quantity]: readonly string[], [seed]: readonly string[]): strin
   const all = JSON.parse(read('superposition.json')) as Record<string, Record<string, readonly Groups[]>>
   const rows = all[seed!]![quantity!]!
   const cells = (row: Groups): string[] => groupNames.map((name) => row[name]?.mean.toFixed(2) ?? '')
-  return markdown(
+  return markdownTable(
     ['thought', ...groupNames],
     rows.map((row, t) => [`${t + 1}`, ...cells(row)]),
   )

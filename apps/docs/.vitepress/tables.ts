@@ -53,16 +53,23 @@ function table(name: string, wanted: readonly string[]): string {
     row.against ? probability(row.against.pAdjusted) : '',
   ])
   return [
-    `| ${header.join(' | ')} |`,
-    `|${header.map((_, i) => (i === 0 ? '---' : '---:')).join('|')}|`,
-    ...lines.map((cells) => `| ${cells.join(' | ')} |`),
-    '',
+    markdownTable(header, lines),
     `<p class="measured">Measured with <code>${command}</code>; p: exact McNemar against plain, Holm over all rows of the run.</p>`,
   ].join('\n')
 }
 
+/** Numbers are on the right, names in the first column. */
+export function markdownTable(header: readonly string[], body: readonly (readonly string[])[]): string {
+  const rule = header.map((_, i) => (i === 0 ? '---' : '---:')).join('|')
+  return [`| ${header.join(' | ')} |`, `|${rule}|`, ...body.map((cells) => `| ${cells.join(' | ')} |`), ''].join('\n')
+}
+
+/** Controls are called after the row that they stand beside: `plain, zero` is a `zero`. */
+export const isNamed = (row: { readonly name: string }, wanted: string): boolean =>
+  row.name === wanted || row.name.endsWith(`, ${wanted}`)
+
 function find(rows: readonly Row[], wanted: string, name: string): Row {
-  const row = rows.find((candidate) => candidate.name === wanted || candidate.name.endsWith(`, ${wanted}`))
+  const row = rows.find((candidate) => isNamed(candidate, wanted))
   if (!row) throw new Error(`recorded/${name}.json has no row ${wanted}: ${rows.map((known) => known.name).join('; ')}`)
   return row
 }
