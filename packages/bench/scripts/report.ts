@@ -31,13 +31,6 @@ const sets: Readonly<Record<string, string>> = {
   '8-hops': ours('8-hops'),
 }
 
-interface Row {
-  readonly name: string
-  readonly correct: number
-  readonly n: number
-  readonly against?: { readonly difference: number }
-}
-
 interface Line {
   readonly part: string
   readonly seed: string
@@ -46,7 +39,7 @@ interface Line {
   readonly command: string
   /** Of the weights that took part, in the order of the command. */
   readonly sha256: readonly string[]
-  readonly rows: readonly Row[]
+  readonly rows: readonly Readonly<Record<string, unknown>>[]
 }
 
 const known = new Map<string, Line>()
@@ -82,7 +75,7 @@ function run(part: string, seed: string, model: ModelName, set: string, words: r
     maxBuffer: 2 ** 27,
   })
   const { rows, grid } = JSON.parse(output) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
-  const kept = (rows ?? grid)!.map(({ settings, twoWay, ...row }) => row) as unknown as Row[]
+  const kept = (rows ?? grid)!.map(({ settings, twoWay, ...row }) => row)
   const line = { part, seed, model, set, command, sha256, rows: kept }
   known.set(command, line)
   save()
