@@ -8,6 +8,7 @@ import { prosqaTokens, type Random } from '@afterthought/core/data'
 import {
   ASK_TOKENS,
   CHAIN_TOKENS,
+  DRAWS,
   MOST_HOPS,
   type Puzzle,
   type Question,
@@ -54,9 +55,12 @@ const factRows = (puzzles: readonly Puzzle[], lengths: readonly number[]): Batch
   return paddedRows(rows, lengthFor(longest(rows), lengths), prosqaTokens.eos)
 }
 
-/** One number of every question: [B, K]. */
-function perQuestion(puzzles: readonly Puzzle[], numberOf: (question: Question, puzzle: Puzzle) => number): HostTensor {
-  const rows = puzzles.map((puzzle) => puzzle.questions.map((question) => numberOf(question, puzzle)))
+/** One number of every question, which is the k-th about the b-th puzzle: [B, K]. */
+function perQuestion(
+  puzzles: readonly Puzzle[],
+  numberOf: (question: Question, puzzle: Puzzle, b: number, k: number) => number,
+): HostTensor {
+  const rows = puzzles.map((puzzle, b) => puzzle.questions.map((question, k) => numberOf(question, puzzle, b, k)))
   return integers([rows.length, rows[0]!.length], rows.flat())
 }
 
@@ -148,8 +152,9 @@ export function queryBatch(
 }
 
 /**
- * Questions, each with its chain without the first `skip` facts, `[A]`, answer, end, and labels from the chain on: chain
- * of thought in tokens, its curriculum without thoughts, and the answer alone.
+ * For `tokenObjective`: questions, each with its chain without the first `skip` facts, `[A]`, answer, end, and labels from
+ * the chain on: chain of thought in tokens, its curriculum without thoughts, and the answer alone. The earlier answer
+ * comes after less than the chain, if there is one.
  */
 export function tokenBatch(
   random: Random,
@@ -157,11 +162,15 @@ export function tokenBatch(
   lengths: readonly number[],
   skip: number,
 ): Batch {
-  const rows = puzzles.map((puzzle) =>
-    puzzle.questions.map((question) => {
-      const steps = shortestPath(random, puzzle, question).slice(skip)
-      const tokens = [...steps, question.target].map((node) => puzzle.symbols[node]!)
-      return [...question.askIds, ...tokens.slice(0, -1), prosqaTokens.answer, tokens.at(-1)!, prosqaTokens.eos]
+  const chains = puzzles.map((puzzle) =>
+    puzzle.questions.map((question) => shortestPath(random, puzzle, question).slice(skip)),
+  )
+  const lengthOf = (b: number, k: number): number => chains[b]![k]!.length
+  const { answer, eos } = prosqaTokens
+  const rows = puzzles.map(({ questions, symbols }, b) =>
+    questions.map(({ askIds, target }, k) => {
+      const steps = chains[b]![k]!.map((node) => symbols[node]!)
+      return [...askIds, ...steps, answer, symbols[target]!, eos]
     }),
   )
   const width = ASK_TOKENS + CHAIN_TOKENS - Math.min(skip, MOST_HOPS) + 1
@@ -171,5 +180,11 @@ export function tokenBatch(
     ...factRows(puzzles, lengths),
     asks: sideBySide(rows, width, prosqaTokens.eos),
     labels: sideBySide(labels, width, -1),
+    ends: perQuestion(puzzles, ({ draw }, _, b, k) => ASK_TOKENS + Math.floor((draw * lengthOf(b, k)) / DRAWS)),
+    answers: perQuestion(puzzles, ({ target }, { symbols }) => symbols[target]!),
+    others: perQuestion(
+      puzzles,
+      ({ target, other }, { symbols }, b, k) => symbols[lengthOf(b, k) > 0 ? other : target]!,
+    ),
   }
 }

@@ -93,6 +93,7 @@ interface Prompt {
 /** Questions about one prompt that are being answered side by side: what is taken in goes to the end of every lane. */
 export class Lanes {
   private decoder: TracedDecoder
+  private readonly rows: number
   private readonly count: number
   private readonly lookAt: (ends: Tensor) => TracedDecoder
 
@@ -105,12 +106,19 @@ export class Lanes {
       new TracedDecoder(weights, config, laneCache(read, count, recent, ends))
     this.decoder = decoderAt()
     this.lookAt = (ends) => decoderAt(this.decoder.cache.recent, ends)
+    this.rows = prompt.ids.shape[0]!
     this.count = count
   }
 
   /** (tokens i32 [B, T, K]) → [B, T·K, D] */
   embed(tokens: Tensor): Tensor {
     return this.decoder.embed(F.reshape(tokens, [tokens.shape[0]!, sizeOf(tokens.shape.slice(1))]))
+  }
+
+  /** The embedding of one token, `count` times in every lane: [B, count·K, D]. */
+  repeat(token: number, count: number): Tensor {
+    const shape = [this.rows, count, this.count]
+    return this.embed(constant(new Int32Array(sizeOf(shape)).fill(token), shape, 'i32'))
   }
 
   /** Takes in (rows [B, T·K, D]) and gives the state at each of them: [B, T·K, D]. */

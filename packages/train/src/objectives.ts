@@ -31,6 +31,10 @@ function accuracy(logits: Tensor, labels: Tensor): Tensor {
   return maskedMean(right, F.cast(F.lessEqual(constant(0, [], 'i32'), labels), 'f32'))
 }
 
+/** Both options alike as far as `others` differ from `answers`: (logits [B, K, V], i32 [B, K] each). */
+const guessLoss = (logits: Tensor, answers: Tensor, others: Tensor): Tensor =>
+  F.mul(F.add(tokenLoss(logits, answers), tokenLoss(logits, others)), 0.5)
+
 /**
  * `count` thoughts for every question of a prompt, and the answer: after all of them, and once more after fewer, as
  * `draws` says, because a model that was only ever asked at one place can only be asked there. Thought t is read through
@@ -47,23 +51,16 @@ export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions)
     terms(weights, { ids, start, asks, sets, draws, hops, answers, others }) {
       const [batch, width, questions] = asks!.shape as [number, number, number]
       const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
-      const tokens = (id: number): Tensor => {
-        const shape = [batch, 1, questions]
-        return lanes.embed(constant(new Int32Array(batch * questions).fill(id), shape, 'i32'))
-      }
-      const states = [lanes.takeLast(lanes.embed(asks!))] // [B, K, D]: the states that propose thought t, from t = 1
-      for (let t = 1; t <= count; t++) {
-        const thought = t % truncate === 0 ? F.stopGradient(states[t - 1]!) : states[t - 1]!
-        states.push(lanes.take(slots === 'thoughts' ? thought : tokens(prosqaTokens.latent)))
-      }
+      const asked = lanes.takeLast(lanes.embed(asks!)) // [B, K, D]
+      const states = slots === 'pause' ? pause(lanes, asked, count) : think(lanes, asked, count, truncate)
       const all = F.broadcastTo(constant(count, [], 'i32'), [batch, questions])
       const answerAfter = (thoughts: Tensor): Answer => {
         const ends = F.add(thoughts, constant(width, [], 'i32'))
-        const logits = lanes.logits(lanes.statesBehind(ends, tokens(prosqaTokens.answer))) // [B, K, V]
+        const logits = lanes.logits(lanes.statesBehind(ends, lanes.repeat(prosqaTokens.answer, 1))) // [B, K, V]
         if (!supervised) return { loss: tokenLoss(logits, answers!), accuracy: accuracy(logits, answers!) }
         const reached = F.lessEqual(hops!, thoughts)
         return {
-          loss: F.mul(F.add(tokenLoss(logits, answers!), tokenLoss(logits, F.where(reached, answers!, others!))), 0.5),
+          loss: guessLoss(logits, answers!, F.where(reached, answers!, others!)),
           accuracy: accuracy(logits, F.where(reached, answers!, constant(-1, [], 'i32'))),
         }
       }
@@ -82,6 +79,24 @@ export function thoughtObjective(config: DecoderConfig, options: ThoughtOptions)
       return { loss: F.add(divergence, answerLoss), divergence, mass, newest: setsFrom(count - 1).mass, ...shared }
     },
   }
+}
+
+/** States that propose the first thought, the second and so on, and the one behind the last: [B, K, D] each. */
+function think(lanes: Lanes, asked: Tensor, count: number, truncate: number): Tensor[] {
+  const states = [asked]
+  for (let t = 1; t <= count; t++) {
+    const thought = states[t - 1]!
+    states.push(lanes.take(t % truncate === 0 ? F.stopGradient(thought) : thought))
+  }
+  return states
+}
+
+/** As `think` with markers for thoughts. They are known beforehand, so all are taken in at once. */
+function pause(lanes: Lanes, asked: Tensor, count: number): Tensor[] {
+  if (count === 0) return [asked]
+  const questions = asked.shape[1]!
+  const states = lanes.take(lanes.repeat(prosqaTokens.latent, count)) // [B, N·K, D]
+  return [asked, ...Array.from({ length: count }, (_, t) => F.narrow(states, 1, t * questions, (t + 1) * questions))]
 }
 
 interface Answer {
@@ -116,17 +131,21 @@ export function queryObjective(config: DecoderConfig): Objective {
 
 /**
  * Next-token loss over `labels` [B, W, K], negative where nothing is taught, behind the tokens `asks` [B, W, K]: chains of
- * thought, answers alone.
+ * thought, answers alone. As after fewer thoughts, every question is asked once more after the first `ends` [B, K] of its
+ * tokens: its answer is then taught as a guess between `answers` and `others`.
  */
 export function tokenObjective(config: DecoderConfig): Objective {
   return {
     key: 'tokens',
-    terms(weights, { ids, start, asks, labels }) {
+    terms(weights, { ids, start, asks, labels, ends, answers, others }) {
       const [batch, width, questions] = asks!.shape as [number, number, number]
       const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
       const logits = lanes.logits(lanes.take(lanes.embed(asks!))) // [B, W·K, V]
       const wanted = F.reshape(labels!, [batch, width * questions])
-      return { loss: tokenLoss(logits, wanted), accuracy: accuracy(logits, wanted) }
+      const tokens = tokenLoss(logits, wanted)
+      const early = lanes.logits(lanes.statesBehind(ends!, lanes.repeat(prosqaTokens.answer, 1))) // [B, K, V]
+      const loss = F.add(tokens, guessLoss(early, answers!, others!))
+      return { loss, tokens, accuracy: accuracy(logits, wanted) }
     },
   }
 }
