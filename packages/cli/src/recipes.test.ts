@@ -6,7 +6,15 @@ import { type Backend, loadModel } from '@afterthought/core'
 import { parseProsqaItems, taskOf } from '@afterthought/core/data'
 import { evaluate } from '@afterthought/core/evaluation'
 import { type JsonObject, memoryFolder } from '@afterthought/core/io'
-import { parseRecipe, puzzleOf, type Recipe, TrainingRun } from '@afterthought/train'
+import {
+  Curriculum,
+  parseRecipe,
+  parseTextRecipe,
+  puzzleAccuracy,
+  puzzleOf,
+  type Recipe,
+  TrainingRun,
+} from '@afterthought/train'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asset } from './assets.ts'
 
@@ -37,6 +45,7 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 const [BEFORE, LAST] = [8, 60]
 /** Phases of looking up neighbours, with which every recipe begins. */
 const QUERIES = 3
+const textNames = ['coconut-prosqa', 'coconut-gsm8k']
 const names = ['prosqa', 'prosqa-pause', 'prosqa-cot', 'prosqa-no-cot', 'prosqa-curriculum']
 
 /** Weights after the look-ups, recipe by recipe. */
@@ -63,7 +72,8 @@ for (const name of names) {
     })
 
     it('trains, and its model answers when it is loaded as it did in the run', async () => {
-      const training = TrainingRun.start(shrunk(recipe), backend)
+      const course = new Curriculum(shrunk(recipe))
+      const training = TrainingRun.start(course, backend)
       const losses: number[] = []
       while (!training.finished) {
         losses.push((await training.step()).report.loss!)
@@ -72,7 +82,7 @@ for (const name of names) {
       expect(beginnings.at(-1)!.equals(beginnings[0]!), 'what the look-ups taught').toBe(true)
       const last = losses.slice(-LAST)
       expect(mean(last.slice(-5))).toBeLessThan(0.95 * mean(last.slice(0, 5)))
-      const accuracy = await training.accuracy(puzzles, recipe.latents)
+      const accuracy = await puzzleAccuracy(training.trainer, course, puzzles, recipe.latents)
       const model = await loadModel(memoryFolder(name, await training.model()), backend)
       const pause = recipe.phases.at(-1)!.slots === 'pause' ? { replace: 'pause' as const } : {}
       const settings = { name, latents: model.latent!.latents, ...pause }
@@ -83,3 +93,12 @@ for (const name of names) {
     })
   })
 }
+
+describe('the recipes for text', () => {
+  it.each(textNames)('%s is whole but for what it is given', (name) => {
+    const given = { model: 'gpt2', data: 'train.json', validation: 'valid.json' }
+    const recipe = parseTextRecipe({ ...(json(`recipes/${name}.json`) as JsonObject), ...given }, name)
+    expect(recipe.stages.mode).toBe('coconut')
+    expect(recipe.resets, 'as in the release').toBe('epoch')
+  })
+})

@@ -64,10 +64,18 @@ export function trainingStage(options: StageOptions, stage: number, steps: numbe
 
 /** Thoughts of a question when a model of `stage` is asked. */
 export function evaluationThoughts(options: StageOptions, stage: number, steps: number): number {
-  const { mode, thoughtsPerStep, maxStage, padToMax } = options
-  if (mode !== 'coconut' && mode !== 'pause') return 0
+  const { thoughtsPerStep, maxStage, padToMax } = options
+  if (!hasMarkers(options)) return 0
   return Math.min(stage, padToMax ? maxStage : Math.min(maxStage, steps)) * thoughtsPerStep
 }
+
+/** The most thoughts that a row of a batch takes one after another: pauses are known beforehand and read like tokens. */
+export function mostThoughts({ mode, thoughtsPerStep, maxStage, uniform }: StageOptions, stage: number): number {
+  return mode === 'coconut' ? (uniform > 0 ? maxStage : Math.min(stage, maxStage)) * thoughtsPerStep : 0
+}
+
+/** Whether questions are followed by markers. */
+export const hasMarkers = ({ mode }: StageOptions): boolean => mode === 'coconut' || mode === 'pause'
 
 export interface MarkerIds {
   readonly start: number
@@ -95,6 +103,9 @@ function layOut({ question, steps, answer }: TextSample, stage: Stage, markers: 
   }
 }
 
+/** Any token will do: nothing looks at padding. */
+const PADDING = 0
+
 /**
  * A batch for `textObjective`. Rows are padded on the left so that their first slots stand in one column, then on the
  * right: a row's loss does not depend on the slots of others.
@@ -109,18 +120,21 @@ export function stageBatch(
   markers: MarkerIds,
   lengths: readonly number[],
 ): Batch {
-  const marked = options.mode === 'coconut' || options.mode === 'pause'
   const stage = stageAt(options, epoch)
   const rows = samples.map((sample) =>
-    layOut(sample, trainingStage(options, stage, sample.steps.length, random), marked ? markers : undefined),
+    layOut(
+      sample,
+      trainingStage(options, stage, sample.steps.length, random),
+      hasMarkers(options) ? markers : undefined,
+    ),
   )
   const width = lengthFor(Math.max(...rows.map(({ behind }) => behind.length)), lengths)
   const { ids, start } = paddedRows(
     rows.map(({ before }) => before),
     lengthFor(Math.max(...rows.map(({ before }) => before.length)), lengths),
-    markers.end,
+    PADDING,
   )
-  const behind = new Int32Array(rows.length * width).fill(markers.end)
+  const behind = new Int32Array(rows.length * width).fill(PADDING)
   const labels = new Int32Array(rows.length * (width + 1)).fill(-1)
   rows.forEach((row, b) => {
     behind.set(row.behind, b * width)

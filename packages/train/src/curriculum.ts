@@ -1,61 +1,59 @@
 /**
  * The symbolic curriculum (specs: training, "A recipe for symbolic ProsQA"): phases of neighbour queries, of thoughts and
  * of chains in tokens, over graphs that grow. A *ladder* adds a thought whenever the newest is read well enough.
- *
- * What a step does is a function of the seed, the step's number and the progress below: that is all a checkpoint keeps
- * of the data's position.
  */
 
-import { Random } from '@afterthought/core/data'
+import type { HostTensor } from '@afterthought/core'
+import { prosqaTokens, Random } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
 import { learningRate } from './adamw.ts'
 import { queryBatch, thoughtBatch, tokenBatch } from './batches.ts'
+import type { Course, Plan, Progress } from './course.ts'
+import { jsonFile } from './json-file.ts'
 import { queryObjective, thoughtObjective, tokenObjective } from './objectives.ts'
-import { ASK_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle } from './puzzles.ts'
-import type { Phase, Recipe } from './recipe.ts'
-import type { Batch, Objective, Report } from './step.ts'
-
-/** What a curriculum remembers from step to step: the rung of its ladder. */
-export interface Progress {
-  readonly thoughts: number
-  /** Moving average of the newest thought's mass. */
-  readonly mass: number
-}
+import { ASK_TOKENS, CHAIN_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle } from './puzzles.ts'
+import { type Phase, parseRecipe, type Recipe } from './recipe.ts'
+import type { Batch, Report } from './step.ts'
+import { initialWeights } from './weights.ts'
 
 const LOWEST: Progress = { thoughts: 1, mass: 0 }
-
-/** What one step does, beside its data. */
-export interface Plan {
-  /** Index of the phase. */
-  readonly phase: number
-  readonly objective: Objective
-  readonly rate: number
-  readonly thoughts: number
-}
+/** Stream of the seed that first weights are drawn from; steps have those from 0 on. */
+const MODEL_STREAM = -1
 
 /** Batches are cut from one pool sorted by length, so that little of a batch is padding. */
 const POOL = 4
 /** Weight of one step in the ladder's moving average. */
 const SMOOTHING = 0.02
 
-export class Curriculum {
+export class Curriculum implements Course {
+  readonly recipe: Recipe
+  readonly config: DecoderConfig
   readonly steps: number
-  private readonly recipe: Recipe
-  private readonly config: DecoderConfig
   private pool: { readonly key: string; readonly batches: readonly (readonly Puzzle[])[] } | undefined
 
-  constructor(recipe: Recipe, config: DecoderConfig) {
+  /** @throws ConfigError naming the key of the recipe */
+  constructor(json: unknown, where?: string) {
+    const { recipe, config } = parseRecipe(json, where)
     this.recipe = recipe
     this.config = config
     this.steps = recipe.phases.reduce((sum, { steps }) => sum + steps, 0)
   }
 
-  /** Before the first step. */
+  /** Whether the model is taught to write facts before its answer, to the end. */
+  get writes(): boolean {
+    const { task, skip = 0 } = this.recipe.phases.at(-1)!
+    return task === 'tokens' && skip < MOST_HOPS
+  }
+
+  firstWeights(): ReadonlyMap<string, HostTensor> {
+    const { seed, initialization } = this.recipe
+    return initialWeights(this.config, new Random(seed, MODEL_STREAM), initialization)
+  }
+
   start(): Progress {
     return LOWEST
   }
 
-  /** @param step counted from 0, here and below */
   plan(step: number, progress: Progress): Plan {
     const { recipe, config } = this
     const phase = this.phaseAt(step)
@@ -69,10 +67,9 @@ export class Curriculum {
       thoughts: () => thoughtObjective(config, { count, slots, supervised, ...truncate }),
     }
     const rate = learningRate(recipe.schedule, step + 1, this.steps) * factor
-    return { phase, objective: objectives[task](), rate, thoughts: count }
+    return { phase, task, objective: objectives[task](), rate, thoughts: count }
   }
 
-  /** The data of a step, one batch per micro-batch: no progress changes it, so it can be made ahead. */
   batches(step: number): readonly Batch[] {
     const { seed, batch, accumulate, phases } = this.recipe
     const phase = phases[this.phaseAt(step)]!
@@ -84,13 +81,26 @@ export class Curriculum {
     )
   }
 
-  /** Progress after a step that reported `report`. */
   observe(step: number, { thoughts, mass }: Progress, report: Report): Progress {
     const phase = this.phaseAt(step)
     const { thoughts: kind, pass = 0.9, most = MOST_HOPS } = this.recipe.phases[phase]!
     if (kind !== 'ladder' || this.phaseAt(step + 1) !== phase) return LOWEST
     const next = mass + SMOOTHING * (report.newest! - mass)
     return next > pass && thoughts < most ? { thoughts: thoughts + 1, mass: 0 } : { thoughts, mass: next }
+  }
+
+  files(): Readonly<Record<string, string>> {
+    const { latents, model, phases } = this.recipe
+    const latent = {
+      format: 'prosqa-symbolic',
+      latents,
+      startIds: [],
+      endIds: this.writes ? [] : [prosqaTokens.answer],
+      // Without a marker that was trained, a pause is the mean embedding.
+      ...(phases.some(({ slots }) => slots === 'pause') && { latentId: prosqaTokens.latent }),
+      tokens: this.writes ? CHAIN_TOKENS : 1,
+    }
+    return { 'config.json': jsonFile(model), 'latent_config.json': jsonFile(latent) }
   }
 
   private phaseAt(step: number): number {

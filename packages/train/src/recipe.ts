@@ -1,9 +1,23 @@
-/** A recipe: everything that decides a training run, as one JSON file. */
+/** A symbolic recipe: everything that decides a training run on ProsQA's graphs, as one JSON file. */
 
 import { ConfigReader, type DecoderConfig, type JsonObject, parseConfig } from '@afterthought/core/io'
-import type { AdamWOptions, Schedule } from './adamw.ts'
+import type { Schedule } from './adamw.ts'
+import type { CourseRecipe } from './course.ts'
 import type { Slots } from './objectives.ts'
 import { type GraphSize, MOST_HOPS, type Supervision } from './puzzles.ts'
+import {
+  COUNT,
+  numbers,
+  optional,
+  parseBatch,
+  parseKeep,
+  parseOptimizer,
+  parseSchedule,
+  RATE,
+  SEED,
+  SHARE,
+  section,
+} from './recipe-parts.ts'
 import type { Initialization } from './weights.ts'
 
 /** A stretch of steps with one objective. */
@@ -27,12 +41,10 @@ export interface Phase {
   readonly skip?: number
 }
 
-export interface Recipe {
-  readonly seed: number
+export interface Recipe extends CourseRecipe {
   /** config.json of the model, in Hugging Face's spelling. */
   readonly model: JsonObject
   readonly initialization: Initialization
-  readonly optimizer: AdamWOptions
   readonly schedule: Schedule
   /** Graphs per step, and micro-batches they are split into. */
   readonly batch: number
@@ -49,16 +61,7 @@ export interface Recipe {
   readonly phases: readonly Phase[]
   /** Thoughts that the trained model is meant to take; none if it writes. */
   readonly latents: number
-  /** Early checkpoints: the model as it is after so many steps is kept under a name of its own. */
-  readonly keep?: Readonly<Record<string, number>>
 }
-
-const COUNT = { min: 1, max: 1_000_000 }
-const SHARE = { min: 0, max: 1 }
-const RATE = { min: 0, max: 1000 }
-
-const optional = <T>(reader: ConfigReader, key: string, read: () => T): Record<string, T> =>
-  reader.has(key) ? { [key]: read() } : {}
 
 /** @throws ConfigError naming the key */
 export function parseRecipe(
@@ -66,64 +69,40 @@ export function parseRecipe(
   where = 'recipe',
 ): { readonly recipe: Recipe; readonly config: DecoderConfig } {
   const reader = new ConfigReader(json, where)
-  const section = (key: string): ConfigReader => reader.object(key) ?? new ConfigReader({}, `${where}: ${key}`)
-  const list = (from: ConfigReader, key: string): unknown[] => {
-    const value = from.get(key)
-    if (!Array.isArray(value) || value.length === 0) throw from.error(key, 'a list', value)
+  const list = (key: string): unknown[] => {
+    const value = reader.get(key)
+    if (!Array.isArray(value) || value.length === 0) throw reader.error(key, 'a list', value)
     return value
   }
   const config = parseConfig(reader.get('model'), `${where}: model`)
-  const batch = reader.integer('batch', COUNT)
-  const accumulate = reader.integer('accumulate', COUNT, 1)
-  if (batch % accumulate !== 0) throw reader.error('accumulate', `a divisor of batch ${batch}`, accumulate)
-  const lengths = list(reader, 'lengths').map((_, i, all) => {
+  const lengths = list('lengths').map((_, i, all) => {
     const ascending = Number.isInteger(all[i]) && (all[i] as number) > ((all[i - 1] as number | undefined) ?? 0)
     if (!ascending) throw reader.error('lengths', 'ascending whole numbers', all)
     return all[i] as number
   })
-  const numbers = (from: ConfigReader, keys: readonly string[]): Record<string, number> =>
-    Object.assign({}, ...keys.map((key) => optional(from, key, () => from.number(key, { min: 0, max: 1e6 }))))
-  const [optimizer, schedule, initialization] = ['optimizer', 'schedule', 'initialization'].map(section) as [
-    ConfigReader,
-    ConfigReader,
-    ConfigReader,
-  ]
-  const betas = optimizer.get('betas') as AdamWOptions['betas']
-  if (betas !== undefined && !(Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1))) {
-    throw optimizer.error('betas', 'two numbers below 1', betas)
-  }
+  const initialization = section(reader, 'initialization')
   const recipe: Recipe = {
-    seed: reader.integer('seed', { min: 0, max: Number.MAX_SAFE_INTEGER }, 0),
+    seed: reader.integer('seed', SEED, 0),
     model: reader.get('model') as JsonObject,
     initialization: numbers(initialization, ['deviation', 'embedding', 'residual', 'finalNorm']),
-    optimizer: { ...numbers(optimizer, ['epsilon', 'decay', 'clip']), ...(betas && { betas }) },
-    schedule: {
-      peak: schedule.number('peak', RATE),
-      ...numbers(schedule, ['warmup', 'hold', 'floor']),
-      ...optional(schedule, 'shape', () => schedule.choice('shape', ['constant', 'linear', 'cosine'])),
-    },
-    batch,
-    accumulate,
+    optimizer: parseOptimizer(reader),
+    schedule: parseSchedule(reader),
+    ...parseBatch(reader),
     lengths,
     questions: reader.integer('questions', COUNT, 1),
     queries: reader.integer('queries', COUNT, 12),
     supervision: reader.choice('supervision', ['walk', 'frontier', 'optimalPath', 'none']),
     ...optional(reader, 'truncate', () => reader.integer('truncate', COUNT)),
-    phases: list(reader, 'phases').map((phase, i) => parsePhase(new ConfigReader(phase, `${where}: phases[${i}]`))),
+    phases: list('phases').map((phase, i) => parsePhase(new ConfigReader(phase, `${where}: phases[${i}]`))),
     latents: reader.integer('latents', { min: 0, max: 100 }),
-    ...optional(reader, 'keep', () => parseKeep(section('keep'), reader.get('keep') as JsonObject)),
+    ...parseKeep(reader),
   }
   if (recipe.latents > 0 && recipe.phases.at(-1)!.task === 'tokens') {
     throw reader.error('latents', '0 for a model that ends by writing tokens', recipe.latents)
   }
-  for (const part of [reader, optimizer, schedule, initialization]) part.end()
+  initialization.end()
+  reader.end()
   return { recipe, config }
-}
-
-function parseKeep(reader: ConfigReader, names: JsonObject): Record<string, number> {
-  const wrong = Object.keys(names).find((name) => !/^[a-z][\w-]*$/.test(name) || name === 'model')
-  if (wrong !== undefined) throw reader.error(wrong, 'a name of letters other than "model"', names[wrong])
-  return Object.fromEntries(Object.keys(names).map((name) => [name, reader.integer(name, COUNT)]))
 }
 
 function parsePhase(reader: ConfigReader): Phase {

@@ -3,9 +3,13 @@ import { Random } from '@afterthought/core/data'
 import { memoryFolder } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
 import { tinyRecipe } from '../test/tiny-recipe.ts'
+import { Curriculum } from './curriculum.ts'
 import { drawPuzzle } from './puzzles.ts'
 import { parseRecipe } from './recipe.ts'
 import { type StepRecord, TrainingRun } from './run.ts'
+import { puzzleAccuracy } from './validation.ts'
+
+const courseOf = (recipe: unknown): Curriculum => new Curriculum(recipe)
 
 async function finish(run: TrainingRun): Promise<{ records: StepRecord[]; state: Uint8Array }> {
   const records: StepRecord[] = []
@@ -15,7 +19,7 @@ async function finish(run: TrainingRun): Promise<{ records: StepRecord[]; state:
 
 describe('a training run', () => {
   it('goes through its phases, and its ladder up', async () => {
-    const { records } = await finish(TrainingRun.start(tinyRecipe, reference()))
+    const { records } = await finish(TrainingRun.start(new Curriculum(tinyRecipe), reference()))
     expect(records.map(({ task }) => task)).toEqual([
       ...new Array(3).fill('queries'),
       ...new Array(6).fill('thoughts'),
@@ -29,11 +33,11 @@ describe('a training run', () => {
 
   it('is the same bit by bit, whether or not it was taken up from a checkpoint, wherever that was', async () => {
     const backend = reference()
-    const whole = await finish(TrainingRun.start(tinyRecipe, backend))
+    const whole = await finish(TrainingRun.start(new Curriculum(tinyRecipe), backend))
     for (const stop of [1, 4, 6, 9]) {
-      const first = TrainingRun.start(tinyRecipe, backend)
+      const first = TrainingRun.start(new Curriculum(tinyRecipe), backend)
       for (let i = 0; i < stop; i++) await first.step()
-      const second = await TrainingRun.resume(await first.checkpoint(), backend)
+      const second = await TrainingRun.resume(await first.checkpoint(), backend, courseOf)
       expect(second.steps).toBe(stop)
       const rest = await finish(second)
       expect(rest.records).toEqual(whole.records.slice(stop))
@@ -43,28 +47,29 @@ describe('a training run', () => {
 
   it('differs with another seed', async () => {
     const backend = reference()
-    const first = await TrainingRun.start(tinyRecipe, backend).step()
-    const second = await TrainingRun.start({ ...tinyRecipe, seed: 4 }, backend).step()
+    const first = await TrainingRun.start(new Curriculum(tinyRecipe), backend).step()
+    const second = await TrainingRun.start(new Curriculum({ ...tinyRecipe, seed: 4 }), backend).step()
     expect(second.report.loss).not.toBe(first.report.loss)
   })
 
   it('writes a model that loads, and counts its right answers', async () => {
     const backend = reference()
-    const run = TrainingRun.start({ ...tinyRecipe, latents: 2, phases: tinyRecipe.phases.slice(0, 2) }, backend)
+    const course = new Curriculum({ ...tinyRecipe, latents: 2, phases: tinyRecipe.phases.slice(0, 2) })
+    const run = TrainingRun.start(course, backend)
     await run.step()
     const model = await loadModel(memoryFolder('trained', await run.model()), backend)
     expect(model.config.width).toBe(16)
     expect(model.latent).toMatchObject({ latents: 2, endIds: [44] })
     const random = new Random(1)
     const puzzles = Array.from({ length: 7 }, () => drawPuzzle(random, 'tiny'))
-    const accuracy = await run.accuracy(puzzles, 2)
+    const accuracy = await puzzleAccuracy(run.trainer, course, puzzles, 2)
     expect(accuracy * 7).toBeCloseTo(Math.round(accuracy * 7), 5)
   })
 
   it('refuses what is no checkpoint', async () => {
-    const run = TrainingRun.start(tinyRecipe, reference())
+    const run = TrainingRun.start(new Curriculum(tinyRecipe), reference())
     const bytes = (await run.model())['model.safetensors'] as Uint8Array
-    await expect(TrainingRun.resume(bytes, reference())).rejects.toThrow('not a training checkpoint')
+    await expect(TrainingRun.resume(bytes, reference(), courseOf)).rejects.toThrow('not a training checkpoint')
   })
 })
 

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
 import { tinyRecipe } from '../../../train/test/tiny-recipe.ts'
+import { tinyFiles, tinySums, tinyTextRecipe } from '../../../train/test/tiny-text.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'afterthought-train-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -54,6 +55,31 @@ describe('train', () => {
     expect(steps(broken)).toEqual(steps(whole))
     expect(readFileSync(join(broken, 'curves.svg'), 'utf8')).toContain('<svg')
     expect(await train([recipe, '--out', whole]).status, 'no run is written over').toBe(2)
+  })
+
+  it('trains a model further on text, and takes that up again from anywhere', async () => {
+    const base = join(folder, 'base')
+    mkdirSync(base)
+    for (const [name, content] of Object.entries(tinyFiles())) writeFileSync(join(base, name), content)
+    const [text, sums, out] = ['text.json', 'sums.json', 'text-run'].map((name) => join(folder, name)) as [
+      string,
+      string,
+      string,
+    ]
+    const { model, data, validation, ...stages } = tinyTextRecipe
+    writeFileSync(text, JSON.stringify(stages))
+    writeFileSync(sums, JSON.stringify(tinySums.records))
+    expect(await train([text, '--out', out]).status, 'nothing to train on').toBe(2)
+    expect(await train([recipe, '--out', out, '--data', sums]).status, 'no use for it').toBe(2)
+    const asked = ['--model', relative(process.cwd(), base), '--data', sums, '--validation', sums]
+    expect(await train([text, '--out', out, ...asked, '--steps', '3']).status).toBe(0)
+    writeFileSync(sums, JSON.stringify(tinySums.records.slice(1)))
+    expect(await train(['--resume', out]).status, 'other questions').toBe(1)
+    writeFileSync(sums, JSON.stringify(tinySums.records))
+    expect(await train(['--resume', out]).status).toBe(0)
+    const log = readFileSync(join(out, 'log.jsonl'), 'utf8').trim().split('\n')
+    expect(JSON.parse(log.at(-1)!)).toMatchObject({ step: 8, validated: 5 })
+    expect(JSON.parse(readFileSync(join(out, 'model/latent_config.json'), 'utf8'))).toMatchObject({ latents: 2 })
   })
 
   it('refuses a recipe that is not there, and a command line without one', async () => {

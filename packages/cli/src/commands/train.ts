@@ -4,11 +4,11 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { AbortedError, FileError } from '@afterthought/core'
-import { parseProsqaItems } from '@afterthought/core/data'
 import { writeFileAtomically } from '@afterthought/core/files'
-import type { Puzzle, StepRecord, TrainingRun } from '@afterthought/train'
+import type { Course, StepRecord, TrainingRun } from '@afterthought/train'
 import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
+import { beginCourse, type PreparedCourse, rememberedCourse, type Validation } from '../courses.ts'
 import { type LogLine, learningCurves } from '../drawing/learning-curves.ts'
 import { svgFile } from '../drawing/svg.ts'
 import { readJson, readText } from '../files.ts'
@@ -24,20 +24,28 @@ const CURVES = 'curves.svg'
 export const command: Command = defineCommand({
   description:
     'Trains a latent reasoner by a recipe: the name of one that comes with the package (prosqa; its controls\n' +
-    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause), or a JSON file. The folder gets a checkpoint, a\n' +
-    'log, learning curves and the model. A run that was stopped, in whatever way, goes on with --resume from its last\n' +
-    'checkpoint, with the same result bit by bit on the same backend and threads.',
+    'prosqa-cot, prosqa-no-cot, prosqa-curriculum, prosqa-pause; coconut-prosqa and coconut-gsm8k, which train a\n' +
+    'language model further on text), or a JSON file. The folder gets a checkpoint, a log, learning curves and the\n' +
+    'model. A run that was stopped, in whatever way, goes on with --resume from its last checkpoint, with the same\n' +
+    'result bit by bit on the same backend and threads.',
   examples: [
     ['train prosqa --out ./my-model', 'a model that thinks, from nothing'],
     ['train --resume ./my-model', 'after a stop, a kill, a power cut'],
     ['train prosqa-cot --seed 1 --threads 2', 'a model that writes its reasoning down instead'],
     ['solve --model ./my-model/model "…"', 'with what was trained'],
+    ['train coconut-prosqa --model gpt2 --data prosqa_train.json --validation prosqa_valid.json', 'on text'],
   ],
   operand: { name: 'CONFIG', description: 'A recipe: a name or a JSON file', required: false },
   options: {
     out: { type: 'text', value: 'FOLDER', description: 'Where everything goes; default ./afterthought-NAME' },
     resume: { type: 'text', value: 'FOLDER', description: 'Take up the run of this folder again' },
-    validation: { type: 'text', value: 'FILE', description: 'ProsQA items; default 60 that come with the package' },
+    model: {
+      type: 'text',
+      value: 'FOLDER-or-hub-id',
+      description: 'Recipes for text: the model that is trained further',
+    },
+    data: { type: 'text', value: 'FILE', description: 'Recipes for text: questions with their steps' },
+    validation: { type: 'text', value: 'FILE', description: 'Questions; prosqa has 60 that come with the package' },
     seed: { type: 'integer', value: 'N', description: 'Instead of the seed of the recipe' },
     steps: { type: 'integer', least: 1, value: 'N', description: 'Stop after step N, with a checkpoint' },
     'checkpoint-every': { type: 'integer', least: 1, value: 'SECONDS', description: 'Default 60' },
@@ -49,44 +57,46 @@ export const command: Command = defineCommand({
     if ((values.resume === undefined) === (operand === undefined)) {
       throw new UsageError('one of the two', { where: 'train', expected: 'CONFIG or --resume FOLDER' })
     }
-    for (const name of ['out', 'seed'] as const) {
+    for (const name of ['out', 'seed', 'model', 'data'] as const) {
       if (values.resume === undefined || values[name] === undefined) continue
       throw new UsageError('has no effect with --resume: the run goes on as it was begun', { where: `--${name}` })
     }
-    const [{ openBackend }, { TrainingRun, parseRecipe, puzzleOf }] = await Promise.all([
-      import('../backend.ts'),
-      import('@afterthought/train'),
-    ])
-    const file = values.validation ?? asset('data/prosqa-validation.json')
-    const puzzles = parseProsqaItems(await readJson(file), file).map(puzzleOf)
     const path = operand === undefined ? undefined : findRecipe(operand)
-    const recipe = path === undefined ? undefined : withSeed(await readJson(path), values.seed)
-    if (recipe !== undefined) parseRecipe(recipe, path)
     const begun = existsSync(join(folder, STATE))
-    if (recipe === undefined && !begun) {
+    if (path === undefined && !begun) {
       throw new FileError('no run to go on with', {
         where: `train --resume ${folder}`,
         expected: `a folder with ${STATE}`,
         hint: 'Begin one with afterthought train CONFIG --out FOLDER',
       })
     }
-    if (recipe !== undefined && begun) {
+    if (path !== undefined && begun) {
       throw new UsageError('there is a run already', {
         where: `train --out ${folder}`,
         expected: 'a new folder',
         hint: `Go on with afterthought train --resume ${folder}`,
       })
     }
+    // The recipe first: a slip in it should not cost the start of a runtime.
+    let prepared = path === undefined ? undefined : await beginCourse(await readJson(path), path, values, output)
+    const [{ openBackend }, { TrainingRun }] = await Promise.all([
+      import('../backend.ts'),
+      import('@afterthought/train'),
+    ])
     const backend = await openBackend(values, (line) => output.note(line))
     try {
+      const courseOf = async (recipe: unknown): Promise<Course> => {
+        prepared = await rememberedCourse(recipe, values, output)
+        return prepared.course
+      }
       const run =
-        recipe !== undefined
-          ? TrainingRun.start(recipe, backend)
-          : await TrainingRun.resume(await readFile(join(folder, STATE)), backend)
-      const session = new Session(run, folder, puzzles, output)
+        prepared === undefined
+          ? await TrainingRun.resume(await readFile(join(folder, STATE)), backend, courseOf)
+          : TrainingRun.start(prepared.course, backend)
+      const session = new Session(run, folder, prepared!, output)
       await session.open()
       const reached = await session.train({
-        until: Math.min(values.steps ?? Number.POSITIVE_INFINITY, run.curriculum.steps),
+        until: Math.min(values.steps ?? Number.POSITIVE_INFINITY, run.course.steps),
         checkpointSeconds: values['checkpoint-every'] ?? 60,
         reportSteps: values['report-every'] ?? 20,
         signal,
@@ -110,9 +120,6 @@ function findRecipe(name: string): string {
   return path
 }
 
-const withSeed = (recipe: unknown, seed: number | undefined): unknown =>
-  seed === undefined ? recipe : { ...(recipe as object), seed }
-
 interface Pace {
   readonly until: number
   readonly checkpointSeconds: number
@@ -124,14 +131,14 @@ interface Pace {
 class Session {
   private readonly run: TrainingRun
   private readonly folder: string
-  private readonly puzzles: readonly Puzzle[]
+  private readonly prepared: PreparedCourse
   private readonly output: Output
   private lines: LogLine[] = []
 
-  constructor(run: TrainingRun, folder: string, puzzles: readonly Puzzle[], output: Output) {
+  constructor(run: TrainingRun, folder: string, prepared: PreparedCourse, output: Output) {
     this.run = run
     this.folder = folder
-    this.puzzles = puzzles
+    this.prepared = prepared
     this.output = output
   }
 
@@ -148,7 +155,7 @@ class Session {
     const { run, output } = this
     if (run.steps < until)
       output.note(
-        `steps ${run.steps + 1} to ${until} of ${run.curriculum.steps}, a line every ${reportSteps}, ` +
+        `steps ${run.steps + 1} to ${until} of ${run.course.steps}, a line every ${reportSteps}, ` +
           `a checkpoint every ${checkpointSeconds} s in ${this.folder}; Ctrl-C stops with one`,
       )
     let saved = performance.now()
@@ -157,7 +164,8 @@ class Session {
     const begun = { at: performance.now(), step: run.steps }
     while (run.steps < until && !signal.aborted) {
       records.push(await run.step())
-      for (const [name, step] of Object.entries(run.recipe.keep ?? {})) if (step === run.steps) await this.keep(name)
+      for (const [name, step] of Object.entries(run.course.recipe.keep ?? {}))
+        if (step === run.steps) await this.keep(name)
       if (run.steps % reportSteps === 0 || run.steps === until) {
         const seconds = (performance.now() - since) / 1000
         const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
@@ -199,14 +207,14 @@ class Session {
   /** Checkpoint, model, log and curves. The log is written before the checkpoint that it must reach at least. */
   private async save(): Promise<Validation> {
     const { run, folder } = this
-    const validation = await this.validate()
+    const validation = await this.prepared.validate(run)
     const { n: validated, ...shares } = validation
     const line: LogLine = { step: run.steps, ...shares, validated }
     this.lines.push(line)
     if (this.output.json) this.output.jsonLine(line)
     else this.output.note(`validation ${inWords(validation)}`)
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
-    const title = `Training, ${run.steps} of ${run.curriculum.steps} steps`
+    const title = `Training, ${run.steps} of ${run.course.steps} steps`
     await writeFileAtomically(join(folder, CURVES), svgFile(learningCurves(this.lines, title)))
     await this.keep('model')
     await writeFileAtomically(join(folder, STATE), await run.checkpoint())
@@ -218,20 +226,6 @@ class Session {
     for (const [file, data] of Object.entries(await this.run.model()))
       await writeFileAtomically(join(this.folder, name, file), data)
   }
-
-  private async validate(): Promise<Validation> {
-    const { run, puzzles } = this
-    const asked = { n: puzzles.length, accuracy: await run.accuracy(puzzles, run.recipe.latents) }
-    return run.recipe.latents === 0 ? asked : { ...asked, withoutThoughts: await run.accuracy(puzzles, 0) }
-  }
-}
-
-/** Shares of validation questions answered right. */
-interface Validation {
-  readonly n: number
-  readonly accuracy: number
-  /** Where there are thoughts to leave out. */
-  readonly withoutThoughts?: number
 }
 
 const inWords = ({ accuracy, withoutThoughts }: Validation): string =>

@@ -1,0 +1,61 @@
+/** What recipes of every kind say alike: the optimiser, its schedule, and which early models are kept. */
+
+import { ConfigReader, type JsonObject } from '@afterthought/core/io'
+import type { AdamWOptions, Schedule } from './adamw.ts'
+
+export const COUNT = { min: 1, max: 1_000_000 }
+export const SHARE = { min: 0, max: 1 }
+export const RATE = { min: 0, max: 1000 }
+export const SEED: { readonly min: number; readonly max: number } = { min: 0, max: Number.MAX_SAFE_INTEGER }
+
+/** `key` with its value if the file has it. */
+export const optional = <T>(reader: ConfigReader, key: string, read: () => T): Record<string, T> =>
+  reader.has(key) ? { [key]: read() } : {}
+
+/** Those of `keys` that the file has, numbers from 0 on. */
+export const numbers = (reader: ConfigReader, keys: readonly string[]): Record<string, number> =>
+  Object.assign({}, ...keys.map((key) => optional(reader, key, () => reader.number(key, { min: 0, max: 1e6 }))))
+
+/** A nested object; an absent one is empty. */
+export const section = (reader: ConfigReader, key: string): ConfigReader =>
+  reader.object(key) ?? new ConfigReader({}, `${reader.where}: ${key}`)
+
+export function parseOptimizer(parent: ConfigReader): AdamWOptions {
+  const reader = section(parent, 'optimizer')
+  const betas = reader.get('betas') as AdamWOptions['betas']
+  if (betas !== undefined && !(Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1))) {
+    throw reader.error('betas', 'two numbers below 1', betas)
+  }
+  const options = { ...numbers(reader, ['epsilon', 'decay', 'clip']), ...(betas && { betas }) }
+  reader.end()
+  return options
+}
+
+export function parseSchedule(parent: ConfigReader): Schedule {
+  const reader = section(parent, 'schedule')
+  const schedule = {
+    peak: reader.number('peak', RATE),
+    ...numbers(reader, ['warmup', 'hold', 'floor']),
+    ...optional(reader, 'shape', () => reader.choice('shape', ['constant', 'linear', 'cosine'])),
+  }
+  reader.end()
+  return schedule
+}
+
+/** How steps become batches: rows, and micro-batches that they are split into. */
+export function parseBatch(reader: ConfigReader): { readonly batch: number; readonly accumulate: number } {
+  const batch = reader.integer('batch', COUNT)
+  const accumulate = reader.integer('accumulate', COUNT, 1)
+  if (batch % accumulate !== 0) throw reader.error('accumulate', `a divisor of batch ${batch}`, accumulate)
+  return { batch, accumulate }
+}
+
+export function parseKeep(parent: ConfigReader): { readonly keep?: Record<string, number> } {
+  return optional(parent, 'keep', () => {
+    const reader = section(parent, 'keep')
+    const names = parent.get('keep') as JsonObject
+    const wrong = Object.keys(names).find((name) => !/^[a-z][\w-]*$/.test(name) || name === 'model')
+    if (wrong !== undefined) throw reader.error(wrong, 'a name of letters other than "model"', names[wrong])
+    return Object.fromEntries(Object.keys(names).map((name) => [name, reader.integer(name, COUNT)]))
+  })
+}
