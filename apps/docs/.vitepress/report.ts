@@ -46,7 +46,7 @@ interface Line {
   readonly seed: string
   readonly model: string
   readonly set: string
-  readonly command: string
+  readonly way?: string
   readonly rows: readonly Row[]
 }
 
@@ -123,22 +123,23 @@ function hops(sets: readonly string[], wanted: readonly string[]): string {
   return markdownTable(['', ...known.map((hop) => `${hop} facts, of ${first[hop]!.n}`)], body)
 }
 
-const ways: Readonly<Record<string, (line: Line) => boolean>> = {
-  residual: ({ command }) => / residual --alpha/.test(command),
-  contrastive: ({ command }) => /contrastive/.test(command) && !/--sign|--ref-step/.test(command),
-  'contrastive, printed sign': ({ command }) => command.includes('--sign paper'),
-  'contrastive, same step': ({ command }) => command.includes('--ref-step same') && !/--good \S*main/.test(command),
-  'contrastive, own checkpoints': ({ command }) => /--good \S*main/.test(command),
-  both: ({ command }) => / both --alpha/.test(command),
-}
+/** Ways to refine, as the results name them and as the page does. */
+const ways = {
+  residual: 'residual',
+  code: 'contrastive',
+  paper: 'contrastive, printed sign',
+  same: 'contrastive, same step',
+  own: 'contrastive, own checkpoints',
+  both: 'both',
+} as const
 
 function refined(sets: readonly string[], models: readonly string[]): string {
   const columns = models.flatMap((model) => sets.map((set) => ({ model, set })))
-  const body = Object.entries(ways).map(([way, matches]) => [
-    way,
+  const body = Object.entries(ways).map(([way, label]) => [
+    label,
     ...columns.map(({ model, set }) =>
       lines
-        .filter((line) => line.part === 'refinement' && line.model === model && line.set === set && matches(line))
+        .filter((line) => line.part === 'refinement' && line.model === model && line.set === set && line.way === way)
         .map(({ rows }) => difference(rows[1]))
         .join('<br>'),
     ),

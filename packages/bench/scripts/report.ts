@@ -36,6 +36,8 @@ interface Line {
   readonly seed: string
   readonly model: ModelName
   readonly set: string
+  /** How thoughts are refined, where they are. */
+  readonly way?: string
   readonly command: string
   /** Of the weights that took part, in the order of the command. */
   readonly sha256: readonly string[]
@@ -57,8 +59,11 @@ const digestOf = (model: string): string =>
 
 const seen = new Set<string>()
 
+/** What a command is about. */
+type Subject = Omit<Line, 'command' | 'sha256' | 'rows'>
+
 /** One command, unless it is known; what stays of it is free of paths. */
-function run(part: string, seed: string, model: ModelName, set: string, words: readonly string[]): Line {
+function run(subject: Subject, words: readonly string[]): Line {
   const folders = words.filter((_, i) => ['--model', '--good', '--bad'].includes(words[i - 1] ?? ''))
   const told = words.map((word) =>
     word.startsWith(root) ? word.slice(root.length + 1) : isAbsolute(word) ? basename(word) : word,
@@ -68,7 +73,7 @@ function run(part: string, seed: string, model: ModelName, set: string, words: r
   seen.add(command)
   const old = known.get(command)
   if (old && JSON.stringify(old.sha256) === JSON.stringify(sha256)) return old
-  console.log(`${part}: ${command}`)
+  console.log(`${subject.part}: ${command}`)
   const output = execFileSync(join(root, 'node_modules/.bin/afterthought'), [...words, '--json'], {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -76,7 +81,7 @@ function run(part: string, seed: string, model: ModelName, set: string, words: r
   })
   const { rows, grid } = JSON.parse(output) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
   const kept = (rows ?? grid)!.map(({ settings, twoWay, ...row }) => row)
-  const line = { part, seed, model, set, command, sha256, rows: kept }
+  const line = { ...subject, command, sha256, rows: kept }
   known.set(command, line)
   save()
   return line
@@ -96,7 +101,7 @@ function thoughts(): void {
     for (const [set, file] of Object.entries(sets)) {
       const controls = set === 'test' || set === 'paired' ? thoughtControls : few
       const words = ['eval', file, '--model', modelOf(seed, 'main'), '--settings', 'plain', '--controls', controls]
-      run('thoughts', seed, 'main', set, words)
+      run({ part: 'thoughts', seed, model: 'main', set }, words)
     }
   }
 }
@@ -111,7 +116,7 @@ function controls(): void {
       for (const [set, file] of Object.entries(sets)) {
         const slots = model === 'pause' ? ['--replace', 'pause'] : ['--settings', 'plain']
         const words = ['eval', file, '--model', modelOf(seed, model), ...slots]
-        run('controls', seed, model, set, words)
+        run({ part: 'controls', seed, model, set }, words)
       }
     }
   }
@@ -137,14 +142,13 @@ function grids(): void {
   for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
     for (const model of ['main', 'early'] as const) {
       const asked = ['sweep', file, '--model', modelOf(seed, model)]
-      run('grids', seed, model, 'residual', [...asked, '--alphas', ...alphas, '--steps', '0'])
+      const sweep = (way: string, strengths: readonly string[]): Line =>
+        run({ part: 'grids', seed, model, set: 'valid', way }, [...asked, ...strengths])
+      sweep('residual', ['--alphas', ...alphas, '--steps', '0'])
       for (const [way, words] of Object.entries(ways(seed))) {
-        run('grids', seed, model, way, [...asked, '--alphas', '0', '--steps', ...steps.slice(1), ...words])
+        sweep(way, ['--alphas', '0', '--steps', ...steps.slice(1), ...words])
       }
-      run('grids', seed, model, 'both', [
-        ...[...asked, '--alphas', '0.01', '0.1', '--steps', ...steps.slice(1, 3)],
-        ...references(seed),
-      ])
+      sweep('both', ['--alphas', '0.01', '0.1', '--steps', ...steps.slice(1, 3), ...references(seed)])
     }
   }
 }
@@ -158,7 +162,7 @@ interface Cell {
 /** The best strength of a grid; of equal ones the weakest, which is nearest to doing nothing. */
 function chosen(seed: string, model: ModelName, way: string): Cell {
   const line = [...known.values()].find(
-    (one) => one.part === 'grids' && one.seed === seed && one.model === model && one.set === way,
+    (one) => one.part === 'grids' && one.seed === seed && one.model === model && one.way === way,
   )
   const cells = (line!.rows as unknown as Cell[]).filter(({ alpha, step }) => alpha > 0 || step > 0)
   return cells.reduce((best, cell) => (cell.correct > best.correct ? cell : best))
@@ -168,32 +172,23 @@ function refinement(): void {
   for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
     for (const model of ['main', 'early'] as const) {
       for (const set of ['test', 'paired']) {
-        const asked = ['eval', sets[set]!, '--model', modelOf(seed, model)]
+        const ask = (way: string, words: readonly string[]): Line =>
+          run({ part: 'refinement', seed, model, set, way }, [
+            ...['eval', sets[set]!, '--model', modelOf(seed, model), '--settings', 'plain', ...words],
+          ])
         const residual = chosen(seed, model, 'residual')
-        run('refinement', seed, model, set, [
-          ...[...asked, '--settings', 'plain', 'residual', '--alpha', `${residual.alpha}`, '--controls', 'alpha-1'],
-        ])
+        ask('residual', ['residual', '--alpha', `${residual.alpha}`, '--controls', 'alpha-1'])
         for (const [way, words] of Object.entries(ways(seed))) {
           const { step } = chosen(seed, model, way)
           const controls = way === 'code' ? ['--controls', 'random-direction,swapped-references'] : []
-          run('refinement', seed, model, set, [
-            ...[...asked, '--settings', 'plain', 'contrastive', '--step', `${step}`, ...words, ...controls],
-          ])
+          ask(way, ['contrastive', '--step', `${step}`, ...words, ...controls])
         }
         const { alpha, step } = chosen(seed, model, 'both')
-        const strengths = ['--alpha', `${alpha}`, '--step', `${step}`]
-        run('refinement', seed, model, set, [
-          ...asked,
-          '--settings',
-          'plain',
-          'both',
-          ...strengths,
-          ...references(seed),
-        ])
+        ask('both', ['both', '--alpha', `${alpha}`, '--step', `${step}`, ...references(seed)])
       }
       // Single positions, at the middle strength of the grid: one thought is moved, the others are left.
       for (const slot of ['1', '2', '3', '4', '5', '6']) {
-        run('positions', seed, model, 'test', [
+        run({ part: 'positions', seed, model, set: 'test', way: `thought ${slot}` }, [
           ...['eval', sets.test!, '--model', modelOf(seed, model), '--settings', 'plain', 'contrastive'],
           ...['--step', '0.0625', '--apply-at', slot, ...references(seed)],
         ])
