@@ -96,7 +96,8 @@ async function textCourse(
   const recipe = parseTextRecipe(json, where)
   const [base, text] = [await openModelFolder(recipe.model, output), await readText(recipe.data)]
   const course: TextCourse = await TextCourse.open(recipe, { base, dataset: readRecords(text, recipe.data) }, where)
-  const { records } = readRecords(await readText(recipe.validation), recipe.validation)
+  const { validation = recipe.validation } = values
+  const { records } = readRecords(await readText(validation), validation)
   if (course.apart > 0) output.note(`${course.apart} questions are other tokens in pieces than as one text`)
   const replace = recipe.stages.mode === 'pause' ? { replace: 'pause' as const } : {}
   return {

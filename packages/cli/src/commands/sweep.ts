@@ -159,10 +159,12 @@ function formatSweep(
     })
     return [`${cells[0]!.latents} thoughts`, formatTable(columns, rows, colors.dim)].join('\n')
   })
+  const equals = tables.flat().filter(({ correct }) => correct === best.correct).length - 1
+  const shared = equals > 0 ? `, and ${equals} more of the grid` : ''
   return [
     `${colors.bold(name)}, right answers of ${n}`,
     ...maps,
-    `best: alpha ${best.alpha}, step ${best.step}, ${best.latents} thoughts: ${best.correct}/${n}`,
+    `best: alpha ${best.alpha}, step ${best.step}, ${best.latents} thoughts: ${best.correct}/${n}${shared}`,
   ].join('\n\n')
 }
 
