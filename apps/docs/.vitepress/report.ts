@@ -10,6 +10,10 @@
  *
  * one set by facts between person and answer;
  *
+ *     @cost test | main good
+ *
+ * what a question costs, asked one at a time,
+ *
  *     @refined test paired | main early
  *
  * every refinement at the strength that the validation file chose, as points against plain, and
@@ -33,6 +37,9 @@ interface Row extends Share {
   readonly name: string
   readonly interval: readonly [number, number]
   readonly paired?: Share
+  readonly latents: number
+  readonly tokensPerQuestion: number
+  readonly msPerQuestion: number
   readonly byHop?: Readonly<Record<string, Share>>
   readonly against?: {
     readonly difference: number
@@ -59,10 +66,10 @@ const lines = read('results.jsonl')
 const SEPARATOR = ' · '
 
 export function report(md: MarkdownRenderer): void {
-  const makers = { report: counts, hops, refined, groups } as const
+  const makers = { report: counts, hops, cost, refined, groups } as const
   md.core.ruler.before('normalize', 'report', (state) => {
     state.src = state.src.replace(
-      /^@(report|hops|refined|groups) (.+?) \| (.+)$/gm,
+      /^@(report|hops|cost|refined|groups) (.+?) \| (.+)$/gm,
       (_, kind, left: string, right: string) =>
         makers[kind as keyof typeof makers](left.trim().split(' '), right.trim().split(' ')),
     )
@@ -121,6 +128,22 @@ function hops(sets: readonly string[], wanted: readonly string[]): string {
     ),
   ])
   return markdownTable(['', ...known.map((hop) => `${hop} facts, of ${first[hop]!.n}`)], body)
+}
+
+function cost(sets: readonly string[], models: readonly string[]): string {
+  const body = models.map((model) => {
+    const rows = lines
+      .filter((line) => line.part === 'cost' && sets.includes(line.set) && line.model === model)
+      .flatMap((line) => line.rows)
+    const all = (value: (row: Row) => string): string => rows.map(value).join(SEPARATOR)
+    return [
+      `**${model}**`,
+      all(({ latents }) => `${latents}`),
+      all((row) => row.tokensPerQuestion.toFixed(1)),
+      all((row) => row.msPerQuestion.toFixed(1)),
+    ]
+  })
+  return markdownTable(['', 'thoughts', 'tokens', 'ms'], body)
 }
 
 /** Ways to refine, as the results name them and as the page does. */

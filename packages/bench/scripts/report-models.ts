@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 export const reportFolder: string = fileURLToPath(new URL('../report', import.meta.url))
 export const root: string = join(reportFolder, '../../..')
 
-export type ModelName = 'main' | 'early' | 'good' | 'bad' | 'pause' | 'curriculum' | 'no-cot'
+export const modelNames = ['main', 'early', 'good', 'bad', 'pause', 'curriculum', 'no-cot'] as const
+export type ModelName = (typeof modelNames)[number]
 
 /** `seed-0`, `seed-1`, … */
 export const seeds: readonly string[] = readdirSync(join(reportFolder, 'models')).sort()

@@ -13,7 +13,7 @@ import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, isAbsolute, join, resolve } from 'node:path'
-import { has, type ModelName, modelOf, reportFolder, root, seeds } from './report-models.ts'
+import { has, type ModelName, modelNames, modelOf, reportFolder, root, seeds } from './report-models.ts'
 
 const results = join(reportFolder, 'results.jsonl')
 const [folder, ...parts] = process.argv.slice(2)
@@ -106,18 +106,26 @@ function thoughts(): void {
   }
 }
 
+const slotsOf = (model: ModelName): string[] => (model === 'pause' ? ['--replace', 'pause'] : ['--settings', 'plain'])
+
 /** Models that had the same steps and did not think. */
 function controls(): void {
   for (const seed of seeds) {
-    const models = (['early', 'good', 'bad', 'no-cot', 'curriculum', 'pause'] as const).filter((name) =>
-      has(seed, name),
-    )
-    for (const model of models) {
+    for (const model of modelNames.filter((name) => name !== 'main' && has(seed, name))) {
       for (const [set, file] of Object.entries(sets)) {
-        const slots = model === 'pause' ? ['--replace', 'pause'] : ['--settings', 'plain']
-        const words = ['eval', file, '--model', modelOf(seed, model), ...slots]
+        const words = ['eval', file, '--model', modelOf(seed, model), ...slotsOf(model)]
         run({ part: 'controls', seed, model, set }, words)
       }
+    }
+  }
+}
+
+/** What a question costs, one at a time: to be run on a machine that does nothing else. */
+function cost(): void {
+  for (const seed of seeds) {
+    for (const model of modelNames.filter((name) => has(seed, name))) {
+      const words = ['eval', sets.test!, '--model', modelOf(seed, model), ...slotsOf(model), '--batch', '1']
+      run({ part: 'cost', seed, model, set: 'test' }, [...words, '--limit', '100', '--threads', '2'])
     }
   }
 }
@@ -197,7 +205,7 @@ function refinement(): void {
   }
 }
 
-const all: Readonly<Record<string, () => void>> = { thoughts, controls, grids, refinement }
+const all: Readonly<Record<string, () => void>> = { thoughts, controls, cost, grids, refinement }
 for (const [part, work] of Object.entries(all)) if (parts.length === 0 || parts.includes(part)) work()
 // What no model or command gives any more goes, once everything was asked for.
 if (parts.length === 0) for (const command of known.keys()) if (!seen.has(command)) known.delete(command)

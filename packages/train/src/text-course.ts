@@ -88,7 +88,11 @@ export class TextCourse implements Course {
       throw new ConfigError('the model cannot read text', { where: base.id, expected: 'a tokenizer.json' })
     }
     const grown = await withMarkedVocabulary(base, tokenizer, recipe)
-    const samples = dataset.records.map((record) => sampleOf(record, tokenizer, grown.config.eosIds[0]!))
+    const [eos] = grown.config.eosIds
+    if (eos === undefined) {
+      throw new ConfigError('an answer has no end', { where: `${base.id}/config.json`, expected: 'an eos_token_id' })
+    }
+    const samples = dataset.records.map((record) => sampleOf(record, tokenizer, eos))
     const sha256 = await digest(samples)
     if (recipe.sha256 !== undefined && recipe.sha256 !== sha256) {
       throw new ArgumentError('the questions are not those that the run began with', {
