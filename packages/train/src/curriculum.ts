@@ -11,7 +11,7 @@ import { queryBatch, thoughtBatch, tokenBatch } from './batches.ts'
 import type { Course, Plan, Progress } from './course.ts'
 import { jsonFile } from './json-file.ts'
 import { queryObjective, thoughtObjective, tokenObjective } from './objectives.ts'
-import { ASK_TOKENS, CHAIN_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle } from './puzzles.ts'
+import { ASK_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle, WRITTEN_TOKENS } from './puzzles.ts'
 import { type Phase, parseRecipe, type Recipe } from './recipe.ts'
 import type { Batch, Report } from './step.ts'
 import { initialWeights } from './weights.ts'
@@ -98,7 +98,7 @@ export class Curriculum implements Course {
       endIds: this.writes ? [] : [prosqaTokens.answer],
       // Without a marker that was trained, a pause is the mean embedding.
       ...(phases.some(({ slots }) => slots === 'pause') && { latentId: prosqaTokens.latent }),
-      tokens: this.writes ? CHAIN_TOKENS : 1,
+      tokens: this.writes ? WRITTEN_TOKENS : 1,
     }
     return { 'config.json': jsonFile(model), 'latent_config.json': jsonFile(latent) }
   }

@@ -10,7 +10,7 @@ import { prosqaTokens } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
 import { Lanes } from './lanes.ts'
 import { maskedMean, meanOf, setLoss, tokenLoss } from './losses.ts'
-import { CHAIN_TOKENS, DRAWS } from './puzzles.ts'
+import { DRAWS, WRITTEN_TOKENS } from './puzzles.ts'
 import type { Objective } from './step.ts'
 
 /** What the latent slots hold: the model's own thoughts, or its latent marker in every one (pause as thought). */
@@ -174,7 +174,7 @@ export function writtenObjective(config: DecoderConfig): Objective {
       const lanes = new Lanes(weights, config, { ids: ids!, start: start! }, questions)
       let states = lanes.takeLast(lanes.embed(asks!)) // [B, K, D]
       let [writing, asked, right] = [constant(1), constant(0), constant(0)] // [B, K] after the first token
-      for (let i = 0; i < CHAIN_TOKENS; i++) {
+      for (let i = 0; i < WRITTEN_TOKENS; i++) {
         const token = F.argmax(lanes.logits(states), 2) // [B, K]
         right = F.add(right, F.mul(asked, F.cast(F.equal(token, answers!), 'f32')))
         const asks = F.cast(F.equal(token, constant(prosqaTokens.answer, [], 'i32')), 'f32')

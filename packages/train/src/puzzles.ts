@@ -45,6 +45,8 @@ export type Supervision = 'walk' | 'frontier' | 'optimalPath' | 'none'
 export const MOST_HOPS = 6
 /** Tokens of the longest chain with its answer: facts, `[A]`, the answer. */
 export const CHAIN_TOKENS: number = MOST_HOPS + 2
+/** Tokens that a model may write: a chain that went astray may still find its end. */
+export const WRITTEN_TOKENS: number = 2 * CHAIN_TOKENS
 const LEAST_HOPS = 2
 const DEEP = 3
 const SHARE_OF_DEEP = 0.8
