@@ -2,7 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseProsqaItems, type QuestionRecord, readRecords } from '@afterthought/core/data'
+import { type Dataset, parseProsqaItems, type QuestionRecord, readRecords } from '@afterthought/core/data'
 import type { Course, Curriculum, TextCourse, TrainingRun } from '@afterthought/train'
 import { asset } from './assets.ts'
 import { type BackendValues, openBackend } from './backend.ts'
@@ -40,7 +40,7 @@ export async function beginCourse(
 ): Promise<PreparedCourse> {
   const { isTextRecipe } = await import('@afterthought/train')
   const { seed, model, data, validation } = values
-  const own = Object.fromEntries(Object.entries({ seed }).filter(([, value]) => value !== undefined))
+  const own = seed === undefined ? {} : { seed }
   if (!isTextRecipe(json)) {
     for (const name of ['model', 'data'] as const) {
       if (values[name] === undefined) continue
@@ -94,10 +94,12 @@ async function textCourse(
 ): Promise<PreparedCourse> {
   const { parseTextRecipe, TextCourse, textAccuracy } = await import('@afterthought/train')
   const recipe = parseTextRecipe(json, where)
-  const [base, text] = [await openModelFolder(recipe.model, output), await readText(recipe.data)]
-  const course: TextCourse = await TextCourse.open(recipe, { base, dataset: readRecords(text, recipe.data) }, where)
-  const { validation = recipe.validation } = values
-  const { records } = readRecords(await readText(validation), validation)
+  const base = await openModelFolder(recipe.model, output)
+  const read = async (path: string): Promise<Dataset> => readRecords(await readText(path), path)
+  // Both files first: a slip in one should not cost the reading of a model.
+  const dataset = await read(recipe.data)
+  const { records } = await read(values.validation ?? recipe.validation)
+  const course: TextCourse = await TextCourse.open(recipe, { base, dataset }, where)
   if (course.apart > 0) output.note(`${course.apart} questions are other tokens in pieces than as one text`)
   const replace = recipe.stages.mode === 'pause' ? { replace: 'pause' as const } : {}
   return {

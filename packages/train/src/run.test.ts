@@ -2,20 +2,15 @@ import { loadModel, reference } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { memoryFolder } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
+import { finish } from '../test/finish.ts'
 import { tinyRecipe } from '../test/tiny-recipe.ts'
 import { Curriculum } from './curriculum.ts'
 import { drawPuzzle } from './puzzles.ts'
 import { parseRecipe } from './recipe.ts'
-import { type StepRecord, TrainingRun } from './run.ts'
+import { TrainingRun } from './run.ts'
 import { puzzleAccuracy } from './validation.ts'
 
 const courseOf = (recipe: unknown): Curriculum => new Curriculum(recipe)
-
-async function finish(run: TrainingRun): Promise<{ records: StepRecord[]; state: Uint8Array }> {
-  const records: StepRecord[] = []
-  while (!run.finished) records.push(await run.step())
-  return { records, state: await run.checkpoint() }
-}
 
 describe('a training run', () => {
   it('goes through its phases, and its ladder up', async () => {

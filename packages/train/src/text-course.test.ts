@@ -2,20 +2,15 @@ import { loadModel, reference } from '@afterthought/core'
 import type { Dataset } from '@afterthought/core/data'
 import { memoryFolder } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
+import { finish } from '../test/finish.ts'
 import { tinyBase, tinySums, tinyTextRecipe } from '../test/tiny-text.ts'
-import { type StepRecord, TrainingRun } from './run.ts'
+import { TrainingRun } from './run.ts'
 import { TextCourse } from './text-course.ts'
 import { parseTextRecipe } from './text-recipe.ts'
 import { textAccuracy } from './validation.ts'
 
 const open = (changes: object = {}, dataset: Dataset = tinySums, base = tinyBase()): Promise<TextCourse> =>
   TextCourse.open({ ...tinyTextRecipe, ...changes }, { base, dataset })
-
-async function finish(run: TrainingRun): Promise<{ records: StepRecord[]; state: Uint8Array }> {
-  const records: StepRecord[] = []
-  while (!run.finished) records.push(await run.step())
-  return { records, state: await run.checkpoint() }
-}
 
 describe('a course over text', () => {
   it('replaces a step by a thought with every stage, and asks every question once an epoch', async () => {

@@ -71,7 +71,7 @@ export class TextCourse implements Course {
     this.mostWritten = parts.samples.reduce((most, sample) => Math.max(most, writtenLength(sample)), 0)
     this.stepsPerEpoch = Math.ceil(parts.samples.length / recipe.batch)
     this.steps = (recipe.epochs - recipe.firstEpoch) * this.stepsPerEpoch
-    this.lengths = Array.from({ length: Math.ceil(parts.longest / LENGTH_STEP) }, (_, i) => (i + 1) * LENGTH_STEP)
+    this.lengths = Array.from({ length: parts.longest / LENGTH_STEP }, (_, i) => (i + 1) * LENGTH_STEP)
   }
 
   /**
@@ -186,7 +186,7 @@ interface Grown {
 
 interface Parts extends Grown {
   readonly samples: readonly TextSample[]
-  /** Tokens of the longest half of a row, before its slots or from them on. */
+  /** Tokens of the longest half of a row, before its slots or from them on, in whole steps of `LENGTH_STEP`. */
   readonly longest: number
   readonly apart: number
 }
@@ -213,10 +213,11 @@ async function withMarkedVocabulary(base: ModelFolder, tokenizer: Tokenizer, rec
     'tokenizer.json': jsonFile(words),
   })
   const known = MARKERS.map((marker) => tokenizer.idOf(marker))
-  const ids = known.includes(undefined) ? MARKERS.map((_, i) => config.vocabSize + i) : (known as number[])
+  const isNew = known.includes(undefined)
+  const ids = isNew ? MARKERS.map((_, i) => config.vocabSize + i) : (known as number[])
   const [start, end, latent] = ids as [number, number, number]
   const markers = { start, end, latent }
-  if (!hasMarkers(recipe.stages) || !known.includes(undefined)) {
+  if (!hasMarkers(recipe.stages) || !isNew) {
     return { config, weights, markers, folder: folderOf(configJson, tokenizerJson) }
   }
   const vocabSize = config.vocabSize + MARKERS.length
