@@ -146,6 +146,13 @@ describe('the loss', () => {
     }
   })
 
+  it('takes a batch with fewer columns than slots are asked for', async () => {
+    const batch = stageBatch(samples, prosqa, 10, new Random(2), markers, lengths)
+    const lossWith = async (slots: number): Promise<number> =>
+      (await trainerOf().evaluate(textObjective(config, slots), batch)).loss!
+    expect(await lossWith(batch.behind!.shape[1]! + 3)).toBeCloseTo(await lossWith(batch.behind!.shape[1]!), 6)
+  })
+
   it('reads pauses in one pass as in many', async () => {
     const batch = stageBatch(samples, { ...prosqa, mode: 'pause' }, 10, new Random(2), markers, lengths)
     const none = { ...batch, thoughts: { ...batch.thoughts!, data: new Int32Array(2) } }

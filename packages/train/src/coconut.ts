@@ -166,7 +166,7 @@ export function textObjective(config: DecoderConfig, count: number): Objective {
         return lastHidden
       }
       const states = [asRow(lastRow(read(decoder.embed(ids!))))] // predicts the first token behind
-      for (let k = 0; k < count; k++) {
+      for (let k = 0; k < Math.min(count, width); k++) {
         const filled = F.reshape(F.less(k, thoughts!), [thoughts!.shape[0]!, 1, 1])
         states.push(read(F.where(filled, states.at(-1)!, F.narrow(tokens, 1, k, k + 1))))
       }

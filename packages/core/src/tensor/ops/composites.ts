@@ -7,7 +7,8 @@ import { ShapeError } from '../../errors.ts'
 import * as F from '../functional.ts'
 import type { Tensor } from '../graph.ts'
 import type { Composite } from '../ops.ts'
-import { sizeOf, type TensorSpec } from '../types.ts'
+import type { TensorSpec } from '../types.ts'
+import { rowsOf } from './linear.ts'
 import { expectInputs, formatSpecs } from './rules.ts'
 
 const lastAxis = (x: TensorSpec): number => x.shape.length - 1
@@ -42,6 +43,16 @@ const meanLast = (x: Tensor): Tensor => F.mean(x, [lastAxis(x)], true)
 
 /** Σ over all axes but the last: the gradient of a vector that was broadcast over rows. */
 const sumRows = (x: Tensor): Tensor => F.sumTo(x, [x.shape.at(-1)!])
+
+/** Mean of γ·x over the last axis, as a product with γ: ([..., D], [D]) → [..., 1]. */
+const weightedMean = (x: Tensor, weight: Tensor): Tensor => {
+  const sums = F.matmul(rowsOf(x), F.reshape(weight, [weight.shape[0]!, 1]))
+  return F.mul(F.reshape(sums, [...x.shape.slice(0, -1), 1]), 1 / weight.shape[0]!)
+}
+
+/** Σ of rows, each times its scale: ([..., D], [..., 1]) → [D]. */
+const sumScaledRows = (x: Tensor, scale: Tensor): Tensor =>
+  F.reshape(F.matmul(rowsOf(scale), rowsOf(x), { transposeA: true }), [x.shape.at(-1)!])
 
 const SQRT_2_OVER_PI = Math.sqrt(2 / Math.PI)
 const CUBIC = 0.044715
@@ -82,15 +93,15 @@ export const composites = {
 
   layerNorm: {
     infer: (inputs) => normShape('layerNorm', inputs, 2),
-    // dx = (γg − mean(γg) − x̂·mean(γg·x̂)) / σ
+    // dx = (γg − mean(γg) − c·mean(γg·c)/σ²) / σ with c = x − mean(x), and dγ = Σ g·c / σ
     gradient: ({ inputs: [x, weight], upstream, attributes: { epsilon } }) => {
       const centred = F.sub(x!, meanLast(x!))
-      const deviation = F.sqrt(F.add(meanLast(F.mul(centred, centred)), epsilon))
-      const normal = F.div(centred, deviation)
-      const scaled = F.mul(upstream, weight!)
-      const along = F.mul(normal, meanLast(F.mul(scaled, normal)))
-      const gradient = F.div(F.sub(F.sub(scaled, meanLast(scaled)), along), deviation)
-      return [gradient, sumRows(F.mul(upstream, normal)), sumRows(upstream)]
+      const inverse = F.div(1, F.sqrt(F.add(meanLast(F.mul(centred, centred)), epsilon)))
+      const along = F.mul(upstream, centred)
+      const share = F.mul(weightedMean(along, weight!), F.mul(inverse, inverse))
+      const turned = F.sub(F.mul(upstream, weight!), F.mul(centred, share))
+      const gradient = F.mul(F.sub(turned, weightedMean(upstream, weight!)), inverse)
+      return [gradient, sumScaledRows(along, inverse), sumRows(upstream)]
     },
     decompose([x, weight, bias], { epsilon }) {
       const centred = F.sub(x!, meanLast(x!))
@@ -101,17 +112,13 @@ export const composites = {
 
   rmsNorm: {
     infer: (inputs) => normShape('rmsNorm', inputs, 1),
-    // dx = (γg − x·(x·γg)/(D r²)) / r and dγ = Σ g·x / r, both sums as products of g·x with a vector
+    // dx = (γg − x·mean(γg·x)/r²) / r and dγ = Σ g·x / r
     gradient: ({ inputs: [x, weight], upstream, attributes: { epsilon } }) => {
-      const width = weight!.shape[0]!
       const inverse = F.div(1, F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon)))
       const along = F.mul(upstream, x!)
-      const rows = F.reshape(along, [sizeOf(x!.shape) / width, width])
-      const projected = F.reshape(F.matmul(rows, F.reshape(weight!, [width, 1])), inverse.shape)
-      const share = F.mul(F.mul(projected, F.mul(inverse, inverse)), 1 / width)
+      const share = F.mul(weightedMean(along, weight!), F.mul(inverse, inverse))
       const gradient = F.mul(F.sub(F.mul(upstream, weight!), F.mul(x!, share)), inverse)
-      const perColumn = F.matmul(F.reshape(inverse, [rows.shape[0]!, 1]), rows, { transposeA: true })
-      return [gradient, F.reshape(perColumn, [width])]
+      return [gradient, sumScaledRows(along, inverse)]
     },
     decompose([x, weight], { epsilon }) {
       return [F.mul(F.div(x!, F.sqrt(F.add(meanLast(F.mul(x!, x!)), epsilon))), weight!)]

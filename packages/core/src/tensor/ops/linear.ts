@@ -124,8 +124,7 @@ export const linear = {
     // C = A·B: dA = g·Bᵀ, dB = Aᵀ·g; a transposed operand takes the transposed product.
     gradient: ({ inputs, upstream, attributes: { transposeA, transposeB } }) => {
       const [a, b] = inputs as [Tensor, Tensor]
-      const flat = flatGradient(a, b, upstream, transposeA, transposeB)
-      if (flat) return flat
+      if (!transposeA && b.shape.length === 2 && a.shape.length > 2) return flatGradient(a, b, upstream, transposeB)
       const gradientA = transposeA
         ? F.matmul(b, upstream, { transposeA: transposeB, transposeB: true })
         : F.matmul(upstream, b, { transposeB: !transposeB })
@@ -154,21 +153,14 @@ export const linear = {
   } as Primitive<'matmul'>,
 }
 
+/** [..., D] → [N, D]. */
+export const rowsOf = (x: Tensor): Tensor => F.reshape(x, [sizeOf(x.shape.slice(0, -1)), x.shape.at(-1)!])
+
 /**
  * The common case of a weight shared by a batch, [..., M, K] · [K, N]: the weight's gradient is one large product over
  * all rows instead of one per matrix and a sum.
  */
-function flatGradient(
-  a: Tensor,
-  b: Tensor,
-  upstream: Tensor,
-  transposeA: boolean,
-  transposeB: boolean,
-): [Tensor, Tensor] | undefined {
-  if (transposeA || b.shape.length !== 2 || a.shape.length <= 2) return undefined
-  const rowsOf = (tensor: Tensor): Tensor => {
-    return F.reshape(tensor, [sizeOf(tensor.shape.slice(0, -1)), tensor.shape.at(-1)!])
-  }
+function flatGradient(a: Tensor, b: Tensor, upstream: Tensor, transposeB: boolean): [Tensor, Tensor] {
   const [x, g] = [rowsOf(a), rowsOf(upstream)]
   const gradientB = transposeB ? F.matmul(g, x, { transposeA: true }) : F.matmul(x, g, { transposeA: true })
   return [F.reshape(F.matmul(g, b, { transposeB: !transposeB }), a.shape), gradientB]
