@@ -73,7 +73,7 @@ for (const name of names) {
 
     it('trains, and its model answers when it is loaded as it did in the run', async () => {
       const course = new Curriculum(shrunk(recipe))
-      const training = TrainingRun.start(course, backend)
+      const training = await TrainingRun.start(course, backend)
       const losses: number[] = []
       while (!training.finished) {
         losses.push((await training.step()).report.loss!)

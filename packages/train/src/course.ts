@@ -45,14 +45,16 @@ export interface Course {
   readonly recipe: CourseRecipe
   readonly config: DecoderConfig
   readonly steps: number
-  /** Weights before the first step. */
-  firstWeights(): ReadonlyMap<string, HostTensor>
+  /** Weights before the first step: asked for once, and not where a run goes on. */
+  firstWeights(): Promise<ReadonlyMap<string, HostTensor>>
   start(): Progress
   plan(step: number, progress: Progress): Plan
   /** The data of a step, one batch per micro-batch: no progress changes it, so it can be made ahead. */
   batches(step: number): readonly Batch[]
   /** Progress after a step that reported `report`. */
   observe(step: number, progress: Progress, report: Report): Progress
+  /** Whether the model as it is after so many steps is validated, and kept if none before it was better. Default: never. */
+  competes?(done: number): boolean
   /** Files of the trained model's folder beside its weights, after so many steps. */
   files(done: number): Readonly<Record<string, string>>
 }

@@ -45,7 +45,7 @@ export class Curriculum implements Course {
     return task === 'tokens' && skip < MOST_HOPS
   }
 
-  firstWeights(): ReadonlyMap<string, HostTensor> {
+  async firstWeights(): Promise<ReadonlyMap<string, HostTensor>> {
     const { seed, initialization } = this.recipe
     return initialWeights(this.config, new Random(seed, MODEL_STREAM), initialization)
   }

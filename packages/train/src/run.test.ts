@@ -7,14 +7,12 @@ import { tinyRecipe } from '../test/tiny-recipe.ts'
 import { Curriculum } from './curriculum.ts'
 import { drawPuzzle } from './puzzles.ts'
 import { parseRecipe } from './recipe.ts'
-import { TrainingRun } from './run.ts'
+import { readCheckpoint, TrainingRun } from './run.ts'
 import { puzzleAccuracy } from './validation.ts'
-
-const courseOf = (recipe: unknown): Curriculum => new Curriculum(recipe)
 
 describe('a training run', () => {
   it('goes through its phases, and its ladder up', async () => {
-    const { records } = await finish(TrainingRun.start(new Curriculum(tinyRecipe), reference()))
+    const { records } = await finish(await TrainingRun.start(new Curriculum(tinyRecipe), reference()))
     expect(records.map(({ task }) => task)).toEqual([
       ...new Array(3).fill('queries'),
       ...new Array(6).fill('thoughts'),
@@ -28,11 +26,12 @@ describe('a training run', () => {
 
   it('is the same bit by bit, whether or not it was taken up from a checkpoint, wherever that was', async () => {
     const backend = reference()
-    const whole = await finish(TrainingRun.start(new Curriculum(tinyRecipe), backend))
+    const whole = await finish(await TrainingRun.start(new Curriculum(tinyRecipe), backend))
     for (const stop of [1, 4, 6, 9]) {
-      const first = TrainingRun.start(new Curriculum(tinyRecipe), backend)
+      const first = await TrainingRun.start(new Curriculum(tinyRecipe), backend)
       for (let i = 0; i < stop; i++) await first.step()
-      const second = await TrainingRun.resume(await first.checkpoint(), backend, courseOf)
+      const checkpoint = await readCheckpoint(await first.checkpoint())
+      const second = TrainingRun.resume(checkpoint, new Curriculum(checkpoint.recipe), backend)
       expect(second.steps).toBe(stop)
       const rest = await finish(second)
       expect(rest.records).toEqual(whole.records.slice(stop))
@@ -42,15 +41,15 @@ describe('a training run', () => {
 
   it('differs with another seed', async () => {
     const backend = reference()
-    const first = await TrainingRun.start(new Curriculum(tinyRecipe), backend).step()
-    const second = await TrainingRun.start(new Curriculum({ ...tinyRecipe, seed: 4 }), backend).step()
+    const first = await (await TrainingRun.start(new Curriculum(tinyRecipe), backend)).step()
+    const second = await (await TrainingRun.start(new Curriculum({ ...tinyRecipe, seed: 4 }), backend)).step()
     expect(second.report.loss).not.toBe(first.report.loss)
   })
 
   it('writes a model that loads, and counts its right answers', async () => {
     const backend = reference()
     const course = new Curriculum({ ...tinyRecipe, latents: 2, phases: tinyRecipe.phases.slice(0, 2) })
-    const run = TrainingRun.start(course, backend)
+    const run = await TrainingRun.start(course, backend)
     await run.step()
     const model = await loadModel(memoryFolder('trained', await run.model()), backend)
     expect(model.config.width).toBe(16)
@@ -62,9 +61,9 @@ describe('a training run', () => {
   })
 
   it('refuses what is no checkpoint', async () => {
-    const run = TrainingRun.start(new Curriculum(tinyRecipe), reference())
+    const run = await TrainingRun.start(new Curriculum(tinyRecipe), reference())
     const bytes = (await run.model())['model.safetensors'] as Uint8Array
-    await expect(TrainingRun.resume(bytes, reference(), courseOf)).rejects.toThrow('not a training checkpoint')
+    await expect(readCheckpoint(bytes)).rejects.toThrow('not a training checkpoint')
   })
 })
 

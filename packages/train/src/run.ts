@@ -6,7 +6,7 @@
 import { type Backend, FormatError, type HostTensor } from '@afterthought/core'
 import { parseSafetensors, writeSafetensors } from '@afterthought/core/io'
 import type { Course, Progress } from './course.ts'
-import { type Batch, initialState, type Report, Trainer, weightKey } from './step.ts'
+import { type Batch, initialState, type Report, Trainer, type TrainingState, weightKey } from './step.ts'
 
 /** What a step did. */
 export interface StepRecord {
@@ -23,6 +23,38 @@ export interface StepRecord {
 
 const FORMAT = 'afterthought-training-1'
 
+/** What a run had come to when its checkpoint was written. */
+export interface Checkpoint {
+  /** Of the run's course, as JSON. */
+  readonly recipe: unknown
+  readonly state: TrainingState
+  readonly position: Position
+}
+
+interface Position {
+  readonly done: number
+  /** Optimiser steps since the moments were zero. */
+  readonly moments: number
+  readonly progress: Progress
+}
+
+/** @throws FormatError if the bytes are no checkpoint */
+export async function readCheckpoint(bytes: Uint8Array): Promise<Checkpoint> {
+  const { metadata, tensors } = await parseSafetensors(bytes, 'checkpoint')
+  if (metadata.format !== FORMAT) {
+    throw new FormatError('not a training checkpoint', {
+      where: 'checkpoint',
+      expected: FORMAT,
+      actual: metadata.format,
+    })
+  }
+  const state = new Map<string, HostTensor>()
+  for (const [key, tensor] of tensors) {
+    state.set(key, { shape: tensor.shape, dtype: 'f32', data: await tensor.read() })
+  }
+  return { recipe: JSON.parse(metadata.recipe!), state, position: JSON.parse(metadata.position!) as Position }
+}
+
 export class TrainingRun {
   readonly course: Course
   readonly trainer: Trainer
@@ -37,37 +69,19 @@ export class TrainingRun {
     this.progress = progress
   }
 
-  static start(course: Course, backend: Backend): TrainingRun {
-    const trainer = new Trainer(backend, initialState(course.firstWeights()), course.recipe.optimizer)
+  static async start(course: Course, backend: Backend): Promise<TrainingRun> {
+    const trainer = new Trainer(backend, initialState(await course.firstWeights()), course.recipe.optimizer)
     return new TrainingRun(course, trainer, 0, course.start())
   }
 
   /**
-   * Goes on from a checkpoint, bit for bit as the run that wrote it would have on the same backend.
+   * Goes on bit for bit as the run that wrote the checkpoint would have on the same backend.
    *
-   * @param courseOf makes the course of a recipe again
-   * @throws FormatError if it is none, and whatever `courseOf` throws
+   * @param course of the checkpoint's recipe
    */
-  static async resume(
-    bytes: Uint8Array,
-    backend: Backend,
-    courseOf: (recipe: unknown) => Course | Promise<Course>,
-  ): Promise<TrainingRun> {
-    const { metadata, tensors } = await parseSafetensors(bytes, 'checkpoint')
-    if (metadata.format !== FORMAT) {
-      throw new FormatError('not a training checkpoint', {
-        where: 'checkpoint',
-        expected: FORMAT,
-        actual: metadata.format,
-      })
-    }
-    const course = await courseOf(JSON.parse(metadata.recipe!))
-    const state = new Map<string, HostTensor>()
-    for (const [key, tensor] of tensors) {
-      state.set(key, { shape: tensor.shape, dtype: 'f32', data: await tensor.read() })
-    }
-    const { done, moments, progress } = JSON.parse(metadata.position!) as Position
-    return new TrainingRun(course, new Trainer(backend, state, course.recipe.optimizer, moments), done, progress)
+  static resume({ state, position }: Checkpoint, course: Course, backend: Backend): TrainingRun {
+    const trainer = new Trainer(backend, state, course.recipe.optimizer, position.moments)
+    return new TrainingRun(course, trainer, position.done, position.progress)
   }
 
   get steps(): number {
@@ -119,11 +133,4 @@ function tokensOf({ ids, asks, behind }: Batch, thoughts: number): number {
   const [, width, questions] = asks?.shape ?? [0, 0, 0]
   const columns = ids!.shape[1]! + (behind?.shape[1] ?? 0) + (width! + thoughts) * questions!
   return ids!.shape[0]! * columns
-}
-
-interface Position {
-  readonly done: number
-  /** Optimiser steps since the moments were zero. */
-  readonly moments: number
-  readonly progress: Progress
 }

@@ -4,7 +4,7 @@ import { memoryFolder } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
 import { finish } from '../test/finish.ts'
 import { tinyBase, tinySums, tinyTextRecipe } from '../test/tiny-text.ts'
-import { TrainingRun } from './run.ts'
+import { readCheckpoint, TrainingRun } from './run.ts'
 import { TextCourse } from './text-course.ts'
 import { parseTextRecipe } from './text-recipe.ts'
 import { textAccuracy } from './validation.ts'
@@ -32,7 +32,7 @@ describe('a course over text', () => {
 
   it('learns to answer without writing its steps, and its model says how it is asked', async () => {
     const course = await open({ epochs: 130, batch: 5, accumulate: 1, resets: 'never', schedule: { peak: 1e-2 } })
-    const run = TrainingRun.start(course, reference())
+    const run = await TrainingRun.start(course, reference())
     expect((await run.step()).task).toBe('coconut')
     const { records } = await finish(run)
     expect(records.at(-1)!.report.loss).toBeLessThan(0.1)
@@ -48,13 +48,13 @@ describe('a course over text', () => {
 
   it('is the same bit by bit, whether or not it was taken up from a checkpoint', async () => {
     const backend = reference()
-    const whole = await finish(TrainingRun.start(await open({ stages: uniform }), backend))
+    const whole = await finish(await TrainingRun.start(await open({ stages: uniform }), backend))
     for (const stop of [1, 4]) {
-      const first = TrainingRun.start(await open({ stages: uniform }), backend)
+      const first = await TrainingRun.start(await open({ stages: uniform }), backend)
       for (let i = 0; i < stop; i++) await first.step()
-      const second = await TrainingRun.resume(await first.checkpoint(), backend, (recipe) =>
-        TextCourse.open(recipe, { base: tinyBase(), dataset: tinySums }),
-      )
+      const checkpoint = await readCheckpoint(await first.checkpoint())
+      const course = await TextCourse.open(checkpoint.recipe, { base: tinyBase(), dataset: tinySums })
+      const second = TrainingRun.resume(checkpoint, course, backend)
       const rest = await finish(second)
       expect(rest.records).toEqual(whole.records.slice(stop))
       expect(rest.state).toEqual(whole.state)
@@ -65,7 +65,7 @@ describe('a course over text', () => {
     for (const mode of ['noThoughts', 'cot', 'noCot'] as const) {
       const course = await open({ stages: { ...tinyTextRecipe.stages, mode } })
       expect(course.config.vocabSize).toBe(19)
-      const run = TrainingRun.start(course, reference())
+      const run = await TrainingRun.start(course, reference())
       expect((await run.step()).thoughts).toBe(0)
       const model = await loadModel(memoryFolder(mode, await run.model()), reference())
       expect(model.latent).toEqual({ format: 'text', latents: 0, startIds: [], endIds: [], tokens: 18 })

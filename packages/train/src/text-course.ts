@@ -4,7 +4,7 @@
  */
 
 import { ArgumentError, CapacityError, ConfigError, type HostTensor } from '@afterthought/core'
-import { type Dataset, type QuestionRecord, Random } from '@afterthought/core/data'
+import { type Dataset, type QuestionRecord, questionText, Random } from '@afterthought/core/data'
 import {
   type DecoderConfig,
   type JsonObject,
@@ -53,7 +53,7 @@ export class TextCourse implements Course {
   private readonly samples: readonly TextSample[]
   private readonly markers: MarkerIds
   private readonly lengths: readonly number[]
-  private readonly weights: ReadonlyMap<string, HostTensor>
+  private readonly readWeights: Grown['weights']
   private readonly folder: Readonly<Record<string, string>>
   private readonly stepsPerEpoch: number
   /** Tokens of the longest chain with its answer. */
@@ -66,7 +66,7 @@ export class TextCourse implements Course {
     this.apart = parts.apart
     this.samples = parts.samples
     this.markers = parts.markers
-    this.weights = parts.weights
+    this.readWeights = parts.weights
     this.folder = parts.folder
     this.mostWritten = parts.samples.reduce((most, sample) => Math.max(most, writtenLength(sample)), 0)
     this.stepsPerEpoch = Math.ceil(parts.samples.length / recipe.batch)
@@ -75,7 +75,7 @@ export class TextCourse implements Course {
   }
 
   /**
-   * Reads the model and turns the questions into tokens.
+   * Reads the model's configuration and tokenizer, and turns the questions into tokens.
    *
    * @throws ConfigError naming the key of the recipe, or if the model has no tokenizer; ArgumentError if the data asks not to
    *   be trained on or is not what the run began with; CapacityError if a question is longer than the model's positions
@@ -106,8 +106,8 @@ export class TextCourse implements Course {
     return new TextCourse({ ...recipe, sha256 }, { ...grown, samples, longest, apart })
   }
 
-  firstWeights(): ReadonlyMap<string, HostTensor> {
-    return this.weights
+  firstWeights(): Promise<ReadonlyMap<string, HostTensor>> {
+    return this.readWeights()
   }
 
   start(): Progress {
@@ -148,6 +148,12 @@ export class TextCourse implements Course {
     return this.start()
   }
 
+  competes(done: number): boolean {
+    const formAt = (step: number): number => Math.min(this.stageAt(step), this.recipe.stages.maxStage + 1)
+    const ends = done % this.stepsPerEpoch === 0
+    return this.recipe.keepBest && ends && formAt(done - 1) === formAt(this.steps - 1)
+  }
+
   files(done: number): Readonly<Record<string, string>> {
     const { stages } = this.recipe
     const { start, end, latent } = this.markers
@@ -178,7 +184,8 @@ export class TextCourse implements Course {
 /** The model with its markers. */
 interface Grown {
   readonly config: DecoderConfig
-  readonly weights: ReadonlyMap<string, HostTensor>
+  /** Read when asked for: a run that goes on has its own. */
+  readonly weights: () => Promise<ReadonlyMap<string, HostTensor>>
   readonly markers: MarkerIds
   /** Texts of the folder, weights and latent_config.json left out. */
   readonly folder: Readonly<Record<string, string>>
@@ -200,10 +207,6 @@ function refuseData({ canary, records }: Dataset, where: string): void {
 
 async function withMarkedVocabulary(base: ModelFolder, tokenizer: Tokenizer, recipe: TextRecipe): Promise<Grown> {
   const config = await loadConfig(base)
-  const weights = new Map<string, HostTensor>()
-  for (const [name, parameter] of await loadParameters(base, config)) {
-    weights.set(name, { shape: parameter.shape, dtype: 'f32', data: await parameter.read() })
-  }
   const configJson = await jsonOf(base, 'config.json')
   const tokenizerJson = await jsonOf(base, 'tokenizer.json')
   const others = await textsOf(base, ['tokenizer_config.json', 'generation_config.json', 'chat_template.jinja'])
@@ -218,20 +221,29 @@ async function withMarkedVocabulary(base: ModelFolder, tokenizer: Tokenizer, rec
   const [start, end, latent] = ids as [number, number, number]
   const markers = { start, end, latent }
   if (!hasMarkers(recipe.stages) || !isNew) {
-    return { config, weights, markers, folder: folderOf(configJson, tokenizerJson) }
+    return { config, weights: () => weightsOf(base, config), markers, folder: folderOf(configJson, tokenizerJson) }
   }
   const vocabSize = config.vocabSize + MARKERS.length
+  const init = markerInit(recipe, tokenizer)
   const added = MARKERS.map((content, i) => ({ id: ids[i]!, content, ...ORDINARY }))
   const before = Array.isArray(tokenizerJson.added_tokens) ? tokenizerJson.added_tokens : []
   return {
     config: { ...config, vocabSize },
-    weights: withMarkers(weights, MARKERS.length, markerInit(recipe, tokenizer)),
+    weights: async () => withMarkers(await weightsOf(base, config), MARKERS.length, init),
     markers,
     folder: folderOf(
       { ...configJson, vocab_size: vocabSize },
       { ...tokenizerJson, added_tokens: [...before, ...added] },
     ),
   }
+}
+
+async function weightsOf(base: ModelFolder, config: DecoderConfig): Promise<Map<string, HostTensor>> {
+  const weights = new Map<string, HostTensor>()
+  for (const [name, parameter] of await loadParameters(base, config)) {
+    weights.set(name, { shape: parameter.shape, dtype: 'f32', data: await parameter.read() })
+  }
+  return weights
 }
 
 async function textsOf(folder: ModelFolder, names: readonly string[]): Promise<Record<string, string>> {
@@ -257,7 +269,7 @@ function markerInit({ markers }: TextRecipe, tokenizer: Tokenizer): MarkerInit {
 
 /** The pieces that Coconut tokenises apart. */
 const pieces = ({ question, steps, answer }: QuestionRecord): readonly string[] => [
-  `${question}\n`,
+  questionText(question),
   ...steps.map((step) => `${step}\n`),
   `### ${answer}`,
 ]

@@ -13,6 +13,11 @@ export interface TextRecipe extends CourseRecipe {
   readonly firstEpoch: number
   /** When AdamW begins anew. The release does so at every epoch, its README says at every stage. Default `never`. */
   readonly resets: 'never' | 'stage' | 'epoch'
+  /**
+   * Whether every epoch in the final form, all that is ever replaced being replaced, is validated and the best one kept.
+   * The release chooses so, though among all epochs. Default false.
+   */
+  readonly keepBest: boolean
   /** How the markers' embeddings begin: as copies of this token's, which must be one token, or as the mean of all. */
   readonly markers: { readonly copyOf: string } | 'mean'
   readonly schedule: Schedule
@@ -55,6 +60,7 @@ export function parseTextRecipe(json: unknown, where = 'recipe'): TextRecipe {
     epochs: reader.integer('epochs', COUNT),
     firstEpoch: reader.integer('firstEpoch', { min: 0, max: COUNT.max }, 0),
     resets: reader.has('resets') ? reader.choice('resets', ['never', 'stage', 'epoch']) : 'never',
+    keepBest: reader.boolean('keepBest', false),
     markers: parseMarkers(reader),
     optimizer: parseOptimizer(reader),
     schedule: parseSchedule(reader),

@@ -67,7 +67,7 @@ describe('train', () => {
       string,
     ]
     const { model, data, validation, ...stages } = tinyTextRecipe
-    writeFileSync(text, JSON.stringify(stages))
+    writeFileSync(text, JSON.stringify({ ...stages, epochs: 5, keepBest: true }))
     writeFileSync(sums, JSON.stringify(tinySums.records))
     expect(await train([text, '--out', out]).status, 'nothing to train on').toBe(2)
     expect(await train([recipe, '--out', out, '--data', sums]).status, 'no use for it').toBe(2)
@@ -78,7 +78,13 @@ describe('train', () => {
     writeFileSync(sums, JSON.stringify(tinySums.records))
     expect(await train(['--resume', out]).status).toBe(0)
     const log = readFileSync(join(out, 'log.jsonl'), 'utf8').trim().split('\n')
-    expect(JSON.parse(log.at(-1)!)).toMatchObject({ step: 8, validated: 5 })
+    const lines = log.map((line) => JSON.parse(line) as Record<string, number>)
+    expect(lines.at(-1)).toMatchObject({ step: 10, validated: 5 })
+    const competed = lines.filter(({ best }) => best !== undefined)
+    expect(competed.map(({ step }) => step)).toEqual([8, 10])
+    expect(competed[0]!.best).toBe(1)
+    expect(competed[1]!.best).toBe(Number(competed[1]!.accuracy! > competed[0]!.accuracy!))
+    expect(readFileSync(join(out, 'best/model.safetensors')).length).toBeGreaterThan(0)
     expect(JSON.parse(readFileSync(join(out, 'model/latent_config.json'), 'utf8'))).toMatchObject({ latents: 2 })
   })
 

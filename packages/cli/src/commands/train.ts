@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { AbortedError, FileError } from '@afterthought/core'
 import { writeFileAtomically } from '@afterthought/core/files'
-import type { Course, StepRecord, TrainingRun } from '@afterthought/train'
+import type { StepRecord, TrainingRun } from '@afterthought/train'
 import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
 import { beginCourse, type PreparedCourse, rememberedCourse, type Validation } from '../courses.ts'
@@ -20,6 +20,8 @@ import { UsageError } from '../usage-error.ts'
 const STATE = 'state.safetensors'
 const LOG = 'log.jsonl'
 const CURVES = 'curves.svg'
+/** Folder of the best model, and the mark of a line that competed. */
+const BEST = 'best'
 
 export const command: Command = defineCommand({
   description:
@@ -77,23 +79,22 @@ export const command: Command = defineCommand({
         hint: `Go on with afterthought train --resume ${folder}`,
       })
     }
-    // The recipe first: a slip in it should not cost the start of a runtime.
-    let prepared = path === undefined ? undefined : await beginCourse(await readJson(path), path, values, output)
-    const [{ openBackend }, { TrainingRun }] = await Promise.all([
+    const [{ openBackend }, { readCheckpoint, TrainingRun }] = await Promise.all([
       import('../backend.ts'),
       import('@afterthought/train'),
     ])
+    // The recipe first: a slip in it should not cost the start of a runtime.
+    const checkpoint = path === undefined ? await readCheckpoint(await readFile(join(folder, STATE))) : undefined
+    const prepared = checkpoint
+      ? await rememberedCourse(checkpoint.recipe, values, output)
+      : await beginCourse(await readJson(path!), path!, values, output)
     const backend = await openBackend(values, (line) => output.note(line))
     try {
-      const courseOf = async (recipe: unknown): Promise<Course> => {
-        prepared = await rememberedCourse(recipe, values, output)
-        return prepared.course
-      }
-      const run =
-        prepared === undefined
-          ? await TrainingRun.resume(await readFile(join(folder, STATE)), backend, courseOf)
-          : TrainingRun.start(prepared.course, backend)
-      const session = new Session(run, folder, prepared!, output)
+      const { course } = prepared
+      const run = checkpoint
+        ? TrainingRun.resume(checkpoint, course, backend)
+        : await TrainingRun.start(course, backend)
+      const session = new Session(run, folder, prepared, output)
       await session.open()
       const reached = await session.train({
         until: Math.min(values.steps ?? Number.POSITIVE_INFINITY, run.course.steps),
@@ -166,6 +167,7 @@ class Session {
       records.push(await run.step())
       for (const [name, step] of Object.entries(run.course.recipe.keep ?? {}))
         if (step === run.steps) await this.keep(name)
+      if (run.course.competes?.(run.steps)) await this.compete()
       if (run.steps % reportSteps === 0 || run.steps === until) {
         const seconds = (performance.now() - since) / 1000
         const perStep = (performance.now() - begun.at) / 1000 / (run.steps - begun.step)
@@ -208,17 +210,29 @@ class Session {
   private async save(): Promise<Validation> {
     const { run, folder } = this
     const validation = await this.prepared.validate(run)
-    const { n: validated, ...shares } = validation
-    const line: LogLine = { step: run.steps, ...shares, validated }
-    this.lines.push(line)
-    if (this.output.json) this.output.jsonLine(line)
-    else this.output.note(`validation ${inWords(validation)}`)
+    this.note(validation, {})
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
     const title = `Training, ${run.steps} of ${run.course.steps} steps`
     await writeFileAtomically(join(folder, CURVES), svgFile(learningCurves(this.lines, title)))
     await this.keep('model')
     await writeFileAtomically(join(folder, STATE), await run.checkpoint())
     return validation
+  }
+
+  /** The model is kept as the best one if no epoch before it was as good; the log knows how good they were. */
+  private async compete(): Promise<void> {
+    const validation = await this.prepared.validate(this.run)
+    const isBest = this.lines.every((line) => !(BEST in line) || validation.accuracy > Number(line.accuracy))
+    this.note(validation, { [BEST]: Number(isBest) })
+    if (isBest) await this.keep(BEST)
+  }
+
+  private note(validation: Validation, more: Readonly<Record<string, number>>): void {
+    const { n: validated, ...shares } = validation
+    const line: LogLine = { step: this.run.steps, ...shares, validated, ...more }
+    this.lines.push(line)
+    if (this.output.json) this.output.jsonLine(line)
+    else this.output.note(`validation ${inWords(validation)}`)
   }
 
   /** The model as it is now, as a folder of its own. */

@@ -33,5 +33,5 @@ export {
   parseProsqaQuestion,
 } from './question.ts'
 export { Random, type RandomState } from './random.ts'
-export { type Task, type TaskPrompt, taskOf } from './task.ts'
+export { questionText, type Task, type TaskPrompt, taskOf } from './task.ts'
 export { concepts, persons, prosqaTokens, prosqaWords, SYMBOL_COUNT } from './vocabulary.ts'

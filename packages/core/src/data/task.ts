@@ -63,6 +63,9 @@ function symbolicTask({ tokens = 1 }: Partial<LatentConfig> = {}): Task {
 /** Enough for a sentence; Coconut's limit for ProsQA (facebookresearch/coconut@27273cb). */
 const TEXT_TOKENS = 128
 
+/** A question as Coconut asks it, in training and after. */
+export const questionText = (question: string): string => `${question}\n`
+
 /** Coconut's layout: the question and a line end, start marker, thoughts, end marker, then `### answer`. */
 function textTask(tokenizer: Tokenizer, config: LatentConfig | undefined): Task {
   const { startIds = [], endIds = [], tokens = TEXT_TOKENS } = config ?? {}
@@ -70,7 +73,7 @@ function textTask(tokenizer: Tokenizer, config: LatentConfig | undefined): Task 
     name: 'text',
     tokens,
     encode: (question) => ({
-      promptIds: [...tokenizer.encode(`${question}\n`), ...startIds],
+      promptIds: [...tokenizer.encode(questionText(question)), ...startIds],
       endIds,
       answer: (ids) => extractAnswer(tokenizer.decode(ids, { skipSpecial: true })),
       tokenText: (id) => tokenizer.decode([id]),
