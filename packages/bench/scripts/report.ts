@@ -137,17 +137,21 @@ const references = (seed: string): string[] => ['--good', modelOf(seed, 'good'),
 const own = (seed: string): string[] => [
   ...['--good', modelOf(seed, 'main'), '--bad', modelOf(seed, 'early'), '--ref-step', 'same'],
 ]
+/** Whether the references that write have been trained with this seed. */
+const hasReferences = (seed: string): boolean => has(seed, 'good') && has(seed, 'bad')
 /** Ways to refine whose strength is chosen on the validation file, with the words that the strength replaces. */
 const ways = (seed: string): Readonly<Record<string, readonly string[]>> => ({
-  code: references(seed),
-  paper: [...references(seed), '--sign', 'paper'],
-  same: [...references(seed), '--ref-step', 'same'],
+  ...(hasReferences(seed) && {
+    code: references(seed),
+    paper: [...references(seed), '--sign', 'paper'],
+    same: [...references(seed), '--ref-step', 'same'],
+  }),
   own: own(seed),
 })
 
 function grids(): void {
   const file = published('valid')
-  for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
+  for (const seed of seeds.filter((name) => has(name, 'main') && has(name, 'early'))) {
     for (const model of ['main', 'early'] as const) {
       const asked = ['sweep', file, '--model', modelOf(seed, model)]
       const sweep = (way: string, strengths: readonly string[]): Line =>
@@ -156,6 +160,7 @@ function grids(): void {
       for (const [way, words] of Object.entries(ways(seed))) {
         sweep(way, ['--alphas', '0', '--steps', ...steps.slice(1), ...words])
       }
+      if (!hasReferences(seed)) continue
       sweep('both', ['--alphas', '0.01', '0.1', '--steps', ...steps.slice(1, 3), ...references(seed)])
     }
   }
@@ -177,7 +182,7 @@ function chosen(seed: string, model: ModelName, way: string): Cell {
 }
 
 function refinement(): void {
-  for (const seed of seeds.filter((name) => has(name, 'good') && has(name, 'early'))) {
+  for (const seed of seeds.filter((name) => has(name, 'main') && has(name, 'early'))) {
     for (const model of ['main', 'early'] as const) {
       for (const set of ['test', 'paired']) {
         const ask = (way: string, words: readonly string[]): Line =>
@@ -191,9 +196,11 @@ function refinement(): void {
           const controls = way === 'code' ? ['--controls', 'random-direction,swapped-references'] : []
           ask(way, ['contrastive', '--step', `${step}`, ...words, ...controls])
         }
+        if (!hasReferences(seed)) continue
         const { alpha, step } = chosen(seed, model, 'both')
         ask('both', ['both', '--alpha', `${alpha}`, '--step', `${step}`, ...references(seed)])
       }
+      if (!hasReferences(seed)) continue
       // Single positions, at the middle strength of the grid: one thought is moved, the others are left.
       for (const slot of ['1', '2', '3', '4', '5', '6']) {
         run({ part: 'positions', seed, model, set: 'test', way: `thought ${slot}` }, [
