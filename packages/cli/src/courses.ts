@@ -24,7 +24,7 @@ export interface PreparedCourse {
   validate(run: TrainingRun): Promise<Validation>
 }
 
-interface CourseValues extends BackendValues {
+export interface CourseValues extends BackendValues {
   readonly seed?: number | undefined
   readonly model?: string | undefined
   readonly data?: string | undefined

@@ -40,4 +40,5 @@ it('steps alike, however many rows go through the model together', async () => {
     expect(loss).toBeCloseTo(together[0], 5)
     expect(gradientNorm).toBeCloseTo(together[1], 4)
   }
+  expect(() => nextTokenObjective(config, 0)).toThrow(/no rows.*at least 1.*0/)
 })

@@ -5,7 +5,7 @@
  * side (`lanes.ts`). Back-propagation runs through every latent step and every key and value unless it is truncated.
  */
 
-import { constant, F, promptedCache, type Tensor, TracedDecoder } from '@afterthought/core'
+import { ArgumentError, constant, F, promptedCache, type Tensor, TracedDecoder } from '@afterthought/core'
 import { prosqaTokens } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
 import { Lanes } from './lanes.ts'
@@ -155,12 +155,20 @@ export function tokenObjective(config: DecoderConfig): Objective {
  *
  * @param rows of the batch that go through the model together. All by default; on a CPU groups whose states [rows, T, D]
  *   fill about a megabyte are faster, because what an operation leaves behind is still in the cache for the next.
+ * @throws ArgumentError if that is no number of rows
  */
 export function nextTokenObjective(config: DecoderConfig, rows: number = Number.POSITIVE_INFINITY): Objective {
+  if (!(rows >= 1)) {
+    throw new ArgumentError('no rows at all', {
+      where: 'nextTokenObjective',
+      expected: 'at least 1',
+      actual: `${rows}`,
+    })
+  }
   return {
     key: `next token ${rows}`,
     terms(weights, { ids, start, labels }) {
-      const [batch] = ids!.shape as [number, number]
+      const batch = ids!.shape[0]!
       const statesOf = (from: number, to: number): Tensor => {
         const decoder = new TracedDecoder(weights, config, promptedCache(F.narrow(start!, 0, from, to)))
         return decoder.forward(decoder.embed(F.narrow(ids!, 0, from, to))).lastHidden

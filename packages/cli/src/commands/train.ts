@@ -3,12 +3,12 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { AbortedError, FileError } from '@afterthought/core'
+import { AbortedError, type Backend, FileError } from '@afterthought/core'
 import { writeFileAtomically } from '@afterthought/core/files'
 import type { StepRecord, TrainingRun } from '@afterthought/train'
 import { asset } from '../assets.ts'
 import { type Command, defineCommand } from '../command.ts'
-import { beginCourse, type PreparedCourse, rememberedCourse, type Validation } from '../courses.ts'
+import { beginCourse, type CourseValues, type PreparedCourse, rememberedCourse, type Validation } from '../courses.ts'
 import { type LogLine, learningCurves } from '../drawing/learning-curves.ts'
 import { svgFile } from '../drawing/svg.ts'
 import { readJson, readText } from '../files.ts'
@@ -79,21 +79,8 @@ export const command: Command = defineCommand({
         hint: `Go on with afterthought train --resume ${folder}`,
       })
     }
-    const [{ openBackend }, { readCheckpoint, TrainingRun }] = await Promise.all([
-      import('../backend.ts'),
-      import('@afterthought/train'),
-    ])
-    // The recipe first: a slip in it should not cost the start of a runtime.
-    const checkpoint = path === undefined ? await readCheckpoint(await readFile(join(folder, STATE))) : undefined
-    const prepared = checkpoint
-      ? await rememberedCourse(checkpoint.recipe, values, output)
-      : await beginCourse(await readJson(path!), path!, values, output)
-    const backend = await openBackend(values, (line) => output.note(line))
+    const { backend, run, prepared } = await openRun(path, folder, values, output)
     try {
-      const { course } = prepared
-      const run = checkpoint
-        ? TrainingRun.resume(checkpoint, course, backend)
-        : await TrainingRun.start(course, backend)
       const session = new Session(run, folder, prepared, output)
       await session.open()
       const reached = await session.train({
@@ -110,6 +97,39 @@ export const command: Command = defineCommand({
     }
   },
 })
+
+interface OpenRun {
+  readonly backend: Backend
+  readonly run: TrainingRun
+  readonly prepared: PreparedCourse
+}
+
+/** A new run of a recipe, or that of the folder's checkpoint, whose bytes are let go with this function's end. */
+async function openRun(
+  path: string | undefined,
+  folder: string,
+  values: CourseValues,
+  output: Output,
+): Promise<OpenRun> {
+  const [{ openBackend }, { readCheckpoint, TrainingRun }] = await Promise.all([
+    import('../backend.ts'),
+    import('@afterthought/train'),
+  ])
+  // The recipe first: a slip in it should not cost the start of a runtime.
+  const checkpoint = path === undefined ? await readCheckpoint(await readFile(join(folder, STATE))) : undefined
+  const prepared = checkpoint
+    ? await rememberedCourse(checkpoint.recipe, values, output)
+    : await beginCourse(await readJson(path!), path!, values, output)
+  const backend = await openBackend(values, (line) => output.note(line))
+  try {
+    const { course } = prepared
+    const run = checkpoint ? TrainingRun.resume(checkpoint, course, backend) : await TrainingRun.start(course, backend)
+    return { backend, run, prepared }
+  } catch (error) {
+    await backend.dispose()
+    throw error
+  }
+}
 
 /** The file of a recipe of the package by name, or of another one by its path. */
 function findRecipe(name: string): string {
