@@ -7,6 +7,7 @@
 
 export * from './adamw.ts'
 export * from './batches.ts'
+export * from './checkpoint.ts'
 export * from './coconut.ts'
 export * from './course.ts'
 export * from './curriculum.ts'

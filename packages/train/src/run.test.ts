@@ -1,13 +1,14 @@
-import { loadModel, reference } from '@afterthought/core'
+import { type HostTensor, loadModel, reference } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
-import { memoryFolder } from '@afterthought/core/io'
+import { memoryFolder, writeSafetensors } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
 import { finish } from '../test/finish.ts'
 import { tinyRecipe } from '../test/tiny-recipe.ts'
+import { readCheckpoint, writeCheckpoint } from './checkpoint.ts'
 import { Curriculum } from './curriculum.ts'
 import { drawPuzzle } from './puzzles.ts'
 import { parseRecipe } from './recipe.ts'
-import { readCheckpoint, TrainingRun } from './run.ts'
+import { TrainingRun } from './run.ts'
 import { puzzleAccuracy } from './validation.ts'
 
 describe('a training run', () => {
@@ -60,10 +61,22 @@ describe('a training run', () => {
     expect(accuracy * 7).toBeCloseTo(Math.round(accuracy * 7), 5)
   })
 
-  it('refuses what is no checkpoint', async () => {
+  it('refuses what is no checkpoint, or not one of its recipe', async () => {
     const run = await TrainingRun.start(new Curriculum(tinyRecipe), reference())
     const bytes = (await run.model())['model.safetensors'] as Uint8Array
     await expect(readCheckpoint(bytes)).rejects.toThrow('not a training checkpoint')
+    const checkpoint = await readCheckpoint(await run.checkpoint())
+    const resume = (state: ReadonlyMap<string, HostTensor>): unknown =>
+      TrainingRun.resume({ ...checkpoint, state }, new Curriculum(tinyRecipe), reference())
+    const [key, tensor] = [...checkpoint.state].find(([name]) => name.startsWith('second:'))!
+    expect(() => resume(new Map([...checkpoint.state].filter(([name]) => name !== key)))).toThrow(/second:.*nothing/)
+    expect(() => resume(new Map([...checkpoint.state, [key, { ...tensor, shape: [1] }]]))).toThrow(/of this recipe/)
+    const negative = { ...checkpoint.position, done: -1 }
+    await expect(readCheckpoint(writeCheckpoint({ ...checkpoint, position: negative }), 'x')).rejects.toThrow(
+      /x: position: bad "done"/,
+    )
+    const metadata = { format: 'afterthought-training-1', position: '{' }
+    await expect(readCheckpoint(writeSafetensors(new Map(), metadata))).rejects.toThrow(/position: not JSON/)
   })
 })
 

@@ -1,12 +1,10 @@
-/**
- * A training run that can be stopped at any moment and taken up again, bit for bit: weights, moments, the step's number,
- * the curriculum's progress and the recipe are one safetensors file. The data's position is the step's number.
- */
+/** A training run, which can be stopped at any moment and taken up again, bit for bit (`checkpoint.ts`). */
 
-import { type Backend, FormatError, type HostTensor } from '@afterthought/core'
-import { parseSafetensors, writeSafetensors } from '@afterthought/core/io'
+import type { Backend } from '@afterthought/core'
+import { writeSafetensors } from '@afterthought/core/io'
+import { type Checkpoint, refuseOthers, writeCheckpoint } from './checkpoint.ts'
 import type { Course, Progress } from './course.ts'
-import { type Batch, initialState, type Report, Trainer, type TrainingState, weightKey } from './step.ts'
+import { type Batch, initialState, type Report, Trainer, weightKey } from './step.ts'
 
 /** What a step did. */
 export interface StepRecord {
@@ -19,40 +17,6 @@ export interface StepRecord {
   /** Columns of the batch, padding included, and latent steps. */
   readonly tokens: number
   readonly report: Report
-}
-
-const FORMAT = 'afterthought-training-1'
-
-/** What a run had come to when its checkpoint was written. */
-export interface Checkpoint {
-  /** Of the run's course, as JSON. */
-  readonly recipe: unknown
-  readonly state: TrainingState
-  readonly position: Position
-}
-
-interface Position {
-  readonly done: number
-  /** Optimiser steps since the moments were zero. */
-  readonly moments: number
-  readonly progress: Progress
-}
-
-/** @throws FormatError if the bytes are no checkpoint */
-export async function readCheckpoint(bytes: Uint8Array): Promise<Checkpoint> {
-  const { metadata, tensors } = await parseSafetensors(bytes, 'checkpoint')
-  if (metadata.format !== FORMAT) {
-    throw new FormatError('not a training checkpoint', {
-      where: 'checkpoint',
-      expected: FORMAT,
-      actual: metadata.format,
-    })
-  }
-  const state = new Map<string, HostTensor>()
-  for (const [key, tensor] of tensors) {
-    state.set(key, { shape: tensor.shape, dtype: 'f32', data: await tensor.read() })
-  }
-  return { recipe: JSON.parse(metadata.recipe!), state, position: JSON.parse(metadata.position!) as Position }
 }
 
 export class TrainingRun {
@@ -78,8 +42,11 @@ export class TrainingRun {
    * Goes on bit for bit as the run that wrote the checkpoint would have on the same backend.
    *
    * @param course of the checkpoint's recipe
+   * @throws FormatError if the checkpoint's model is not that of the course
    */
-  static resume({ state, position }: Checkpoint, course: Course, backend: Backend): TrainingRun {
+  static resume(checkpoint: Checkpoint, course: Course, backend: Backend): TrainingRun {
+    refuseOthers(checkpoint, course)
+    const { state, position } = checkpoint
     const trainer = new Trainer(backend, state, course.recipe.optimizer, position.moments)
     return new TrainingRun(course, trainer, position.done, position.progress)
   }
@@ -110,9 +77,8 @@ export class TrainingRun {
 
   /** Everything, as one file. */
   async checkpoint(): Promise<Uint8Array> {
-    const position: Position = { done: this.done, moments: this.trainer.steps, progress: this.progress }
-    const metadata = { format: FORMAT, recipe: JSON.stringify(this.course.recipe), position: JSON.stringify(position) }
-    return writeSafetensors(await this.trainer.download(), metadata)
+    const position = { done: this.done, moments: this.trainer.steps, progress: this.progress }
+    return writeCheckpoint({ recipe: this.course.recipe, state: await this.trainer.download(), position })
   }
 
   /** The model as files of a folder that `loadModel` reads. */

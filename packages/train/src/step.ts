@@ -48,6 +48,7 @@ export type Report = Readonly<Record<string, number>>
 export type TrainingState = ReadonlyMap<string, HostTensor>
 
 export const weightKey = (name: string): string => `weight:${name}`
+export const momentKeys = (name: string): readonly [string, string] => [`first:${name}`, `second:${name}`]
 
 /** The state before the first step. */
 export function initialState(weights: ReadonlyMap<string, HostTensor>): TrainingState {

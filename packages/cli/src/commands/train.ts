@@ -116,7 +116,8 @@ async function openRun(
     import('@afterthought/train'),
   ])
   // The recipe first: a slip in it should not cost the start of a runtime.
-  const checkpoint = path === undefined ? await readCheckpoint(await readFile(join(folder, STATE))) : undefined
+  const state = join(folder, STATE)
+  const checkpoint = path === undefined ? await readCheckpoint(await readFile(state), state) : undefined
   const prepared = checkpoint
     ? await rememberedCourse(checkpoint.recipe, values, output)
     : await beginCourse(await readJson(path!), path!, values, output)
