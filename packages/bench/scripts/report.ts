@@ -136,6 +136,8 @@ const references = (seed: string): string[] => ['--good', modelOf(seed, 'good'),
 const own = (seed: string): string[] => [
   ...['--good', modelOf(seed, 'main'), '--bad', modelOf(seed, 'early'), '--ref-step', 'same'],
 ]
+/** Seeds with a finished and an early model to refine. */
+const refinable = seeds.filter((name) => has(name, 'main') && has(name, 'early'))
 /** Whether the references that write have been trained with this seed. */
 const hasReferences = (seed: string): boolean => has(seed, 'good') && has(seed, 'bad')
 /** Ways to refine whose strength is chosen on the validation file, with the words that the strength replaces. */
@@ -150,7 +152,7 @@ const ways = (seed: string): Readonly<Record<string, readonly string[]>> => ({
 
 function grids(): void {
   const file = published('valid')
-  for (const seed of seeds.filter((name) => has(name, 'main') && has(name, 'early'))) {
+  for (const seed of refinable) {
     for (const model of ['main', 'early'] as const) {
       const asked = ['sweep', file, '--model', modelOf(seed, model)]
       const sweep = (way: string, strengths: readonly string[]): Line =>
@@ -181,7 +183,7 @@ function chosen(seed: string, model: ModelName, way: string): Cell {
 }
 
 function refinement(): void {
-  for (const seed of seeds.filter((name) => has(name, 'main') && has(name, 'early'))) {
+  for (const seed of refinable) {
     for (const model of ['main', 'early'] as const) {
       for (const set of ['test', 'paired']) {
         const ask = (way: string, words: readonly string[]): Line =>

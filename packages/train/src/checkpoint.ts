@@ -3,11 +3,12 @@
  * data's position is the step's number. Written by us, and read like any file that somebody may have cut short or made up.
  */
 
-import { FormatError, formatSpec, type HostTensor } from '@afterthought/core'
+import { FormatError, formatSpec } from '@afterthought/core'
 import { ConfigReader, expectedParameters, parseSafetensors, writeSafetensors } from '@afterthought/core/io'
 import type { Course, Progress } from './course.ts'
 import { SHARE, section } from './recipe-parts.ts'
 import { momentKeys, type TrainingState, weightKey } from './step.ts'
+import { readTensors } from './stored-tensors.ts'
 
 const FORMAT = 'afterthought-training-1'
 const COUNTER = { min: 0, max: Number.MAX_SAFE_INTEGER }
@@ -41,10 +42,7 @@ export async function readCheckpoint(bytes: Uint8Array, where = 'checkpoint'): P
   if (metadata.format !== FORMAT) {
     throw new FormatError('not a training checkpoint', { where, expected: FORMAT, actual: metadata.format })
   }
-  const state = new Map<string, HostTensor>()
-  for (const [key, tensor] of tensors) {
-    state.set(key, { shape: tensor.shape, dtype: 'f32', data: await tensor.read() })
-  }
+  const state = await readTensors(tensors)
   const position = parsePosition(parsed(metadata, 'position', where), `${where}: position`)
   return { recipe: parsed(metadata, 'recipe', where), state, position }
 }

@@ -1,7 +1,7 @@
 import { reference } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
-import { parseConfig } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
+import { tinyGpt } from '../test/tiny-gpt.ts'
 import {
   evaluationThoughts,
   type MarkerIds,
@@ -79,26 +79,13 @@ describe('the stage table', () => {
 })
 
 const markers: MarkerIds = { start: 20, end: 21, latent: 22 }
-const config = parseConfig(
-  {
-    model_type: 'gpt2',
-    activation_function: 'gelu_new',
-    n_embd: 16,
-    n_head: 2,
-    n_layer: 2,
-    n_positions: 64,
-    vocab_size: 23,
-    layer_norm_epsilon: 1e-5,
-  },
-  'test',
-)
 const samples: readonly TextSample[] = [
   { question: [1, 2, 3], steps: [[4, 5], [6], [7, 8, 9]], answer: [10, 11] },
   { question: [3, 1, 2, 5, 4], steps: [[6, 7]], answer: [12, 11] },
 ]
 const lengths = [8, 12, 16, 24]
 const trainerOf = (): Trainer => {
-  const weights = initialWeights(config, new Random(1), { deviation: 0.3 })
+  const weights = initialWeights(tinyGpt, new Random(1), { deviation: 0.3 })
   return new Trainer(reference(), initialState(weights))
 }
 
@@ -106,7 +93,7 @@ const trainerOf = (): Trainer => {
 async function lossOf(rows: readonly TextSample[], options: StageOptions, epoch: number): Promise<number> {
   const batch = stageBatch(rows, options, epoch, new Random(2), markers, lengths)
   const slots = options.mode === 'coconut' ? Math.max(...batch.thoughts!.data) : 0
-  const { loss } = await trainerOf().evaluate(textObjective(config, slots), batch)
+  const { loss } = await trainerOf().evaluate(textObjective(tinyGpt, slots), batch)
   return loss!
 }
 
@@ -119,7 +106,7 @@ describe('the loss', () => {
     const { question, steps, answer } = samples[0]!
     const text = [...question, ...steps.flat(), ...answer]
     const labels = text.map((_, i) => (i + 1 < text.length && i + 1 >= question.length ? text[i + 1]! : -1))
-    const { loss } = await trainerOf().evaluate(nextTokenObjective(config), {
+    const { loss } = await trainerOf().evaluate(nextTokenObjective(tinyGpt), {
       ids: { shape: [1, text.length], dtype: 'i32', data: Int32Array.from(text) },
       labels: { shape: [1, text.length], dtype: 'i32', data: Int32Array.from(labels) },
       start: { shape: [1], dtype: 'i32', data: new Int32Array(1) },
@@ -149,7 +136,7 @@ describe('the loss', () => {
   it('takes a batch with fewer columns than slots are asked for', async () => {
     const batch = stageBatch(samples, prosqa, 10, new Random(2), markers, lengths)
     const lossWith = async (slots: number): Promise<number> =>
-      (await trainerOf().evaluate(textObjective(config, slots), batch)).loss!
+      (await trainerOf().evaluate(textObjective(tinyGpt, slots), batch)).loss!
     expect(await lossWith(batch.behind!.shape[1]! + 3)).toBeCloseTo(await lossWith(batch.behind!.shape[1]!), 6)
   })
 
@@ -157,7 +144,7 @@ describe('the loss', () => {
     const batch = stageBatch(samples, { ...prosqa, mode: 'pause' }, 10, new Random(2), markers, lengths)
     const none = { ...batch, thoughts: { ...batch.thoughts!, data: new Int32Array(2) } }
     const [single, multiple] = await Promise.all(
-      [textObjective(config, 0), textObjective(config, 2)].map((objective) => trainerOf().evaluate(objective, none)),
+      [textObjective(tinyGpt, 0), textObjective(tinyGpt, 2)].map((objective) => trainerOf().evaluate(objective, none)),
     )
     expect(multiple!.loss).toBeCloseTo(single!.loss!, 5)
   })
@@ -166,14 +153,14 @@ describe('the loss', () => {
     const batch = stageBatch(samples, prosqa, 10, new Random(2), markers, lengths)
     const trainer = trainerOf()
     const losses: number[] = []
-    for (let i = 0; i < 12; i++) losses.push((await trainer.step(textObjective(config, 2), [batch], 1e-2)).loss!)
+    for (let i = 0; i < 12; i++) losses.push((await trainer.step(textObjective(tinyGpt, 2), [batch], 1e-2)).loss!)
     expect(losses.at(-1)).toBeLessThan(losses[0]! / 2)
   })
 })
 
 describe('new markers', () => {
   it('copy a row, take the mean, or are drawn', () => {
-    const weights = initialWeights(config, new Random(1), { deviation: 0.3 })
+    const weights = initialWeights(tinyGpt, new Random(1), { deviation: 0.3 })
     const table = weights.get('wte.weight')!
     const row = (tensor: typeof table, index: number): number[] => [...tensor.data.slice(index * 16, (index + 1) * 16)]
     const copied = withMarkers(weights, 3, { copyOf: 5 }).get('wte.weight')!

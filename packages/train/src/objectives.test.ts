@@ -1,24 +1,10 @@
 import { type HostTensor, reference, sizeOf } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
-import { parseConfig } from '@afterthought/core/io'
 import { expect, it } from 'vitest'
+import { tinyGpt } from '../test/tiny-gpt.ts'
 import { nextTokenObjective } from './objectives.ts'
 import { initialState, Trainer } from './step.ts'
 import { initialWeights } from './weights.ts'
-
-const config = parseConfig(
-  {
-    model_type: 'gpt2',
-    activation_function: 'gelu_new',
-    n_embd: 16,
-    n_head: 2,
-    n_layer: 2,
-    n_positions: 16,
-    vocab_size: 23,
-    layer_norm_epsilon: 1e-5,
-  },
-  'test',
-)
 
 it('steps alike, however many rows go through the model together', async () => {
   const random = new Random(4)
@@ -29,9 +15,9 @@ it('steps alike, however many rows go through the model together', async () => {
   })
   const batch = { ids: integers([5, 7], 0, 23), labels: integers([5, 7], -6, 23), start: integers([5], 0, 4) }
   const reportOf = async (rows?: number): Promise<[loss: number, gradientNorm: number]> => {
-    const weights = initialWeights(config, new Random(1), { deviation: 0.3 })
+    const weights = initialWeights(tinyGpt, new Random(1), { deviation: 0.3 })
     const trainer = new Trainer(reference(), initialState(weights), { clip: 1 })
-    const report = await trainer.step(nextTokenObjective(config, rows), [batch], 1e-3)
+    const report = await trainer.step(nextTokenObjective(tinyGpt, rows), [batch], 1e-3)
     return [report.loss!, report.gradientNorm!]
   }
   const together = await reportOf()
@@ -40,5 +26,5 @@ it('steps alike, however many rows go through the model together', async () => {
     expect(loss).toBeCloseTo(together[0], 5)
     expect(gradientNorm).toBeCloseTo(together[1], 4)
   }
-  expect(() => nextTokenObjective(config, 0)).toThrow(/no rows.*at least 1.*0/)
+  expect(() => nextTokenObjective(tinyGpt, 0)).toThrow(/no rows.*at least 1.*0/)
 })

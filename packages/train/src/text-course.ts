@@ -31,6 +31,7 @@ import {
 import type { Course, Plan, Progress } from './course.ts'
 import { jsonFile } from './json-file.ts'
 import type { Batch } from './step.ts'
+import { readTensors } from './stored-tensors.ts'
 import { parseTextRecipe, type TextRecipe } from './text-recipe.ts'
 
 const MARKERS = ['<|start-latent|>', '<|end-latent|>', '<|latent|>'] as const
@@ -238,13 +239,8 @@ async function withMarkedVocabulary(base: ModelFolder, tokenizer: Tokenizer, rec
   }
 }
 
-async function weightsOf(base: ModelFolder, config: DecoderConfig): Promise<Map<string, HostTensor>> {
-  const weights = new Map<string, HostTensor>()
-  for (const [name, parameter] of await loadParameters(base, config)) {
-    weights.set(name, { shape: parameter.shape, dtype: 'f32', data: await parameter.read() })
-  }
-  return weights
-}
+const weightsOf = async (base: ModelFolder, config: DecoderConfig): Promise<Map<string, HostTensor>> =>
+  readTensors(await loadParameters(base, config))
 
 async function textsOf(folder: ModelFolder, names: readonly string[]): Promise<Record<string, string>> {
   const texts: Record<string, string> = {}

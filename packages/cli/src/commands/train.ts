@@ -156,6 +156,7 @@ class Session {
   private readonly prepared: PreparedCourse
   private readonly output: Output
   private lines: LogLine[] = []
+  private latest: { readonly step: number; readonly validation: Validation } | undefined
 
   constructor(run: TrainingRun, folder: string, prepared: PreparedCourse, output: Output) {
     this.run = run
@@ -230,7 +231,7 @@ class Session {
   /** Checkpoint, model, log and curves. The log is written before the checkpoint that it must reach at least. */
   private async save(): Promise<Validation> {
     const { run, folder } = this
-    const validation = await this.prepared.validate(run)
+    const validation = await this.validate()
     this.note(validation, {})
     await writeFileAtomically(join(folder, LOG), `${this.lines.map((entry) => JSON.stringify(entry)).join('\n')}\n`)
     const title = `Training, ${run.steps} of ${run.course.steps} steps`
@@ -242,10 +243,17 @@ class Session {
 
   /** The model is kept as the best one if no epoch before it was as good; the log knows how good they were. */
   private async compete(): Promise<void> {
-    const validation = await this.prepared.validate(this.run)
+    const validation = await this.validate()
     const isBest = this.lines.every((line) => !(BEST in line) || validation.accuracy > Number(line.accuracy))
     this.note(validation, { [BEST]: Number(isBest) })
     if (isBest) await this.keep(BEST)
+  }
+
+  /** The last epoch's end is also that of the run: its model is asked once. */
+  private async validate(): Promise<Validation> {
+    const { steps: step } = this.run
+    if (this.latest?.step !== step) this.latest = { step, validation: await this.prepared.validate(this.run) }
+    return this.latest.validation
   }
 
   private note(validation: Validation, more: Readonly<Record<string, number>>): void {
