@@ -7,22 +7,16 @@
  * The published files are other people's and not in the repository; without a folder their records stay as they are.
  */
 
-import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { readFileSync, writeFileSync } from 'node:fs'
-import { basename, isAbsolute, join, resolve } from 'node:path'
+import { writeFileSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { answerOf, digestOf, told } from '../../../packages/bench/scripts/command.ts'
+import { root } from '../../../packages/bench/scripts/report-models.ts'
 
-const root = fileURLToPath(new URL('../../../', import.meta.url))
 const recorded = fileURLToPath(new URL('../recorded/', import.meta.url))
 const [folder, ...wanted] = process.argv.slice(2)
 const data = folder && resolve(folder)
 
-/** Recorded with the numbers, so that a later model is not given an earlier one's. */
-const digestOf = (model: string): string =>
-  createHash('sha256')
-    .update(readFileSync(join(model, 'model.safetensors')))
-    .digest('hex')
 const embedded = join(root, 'packages/cli/models/prosqa')
 
 /** The folder of the model that a command is about. */
@@ -77,18 +71,11 @@ const runs: Readonly<Record<string, readonly string[]>> = {
 
 for (const [name, command] of Object.entries(runs)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
-  console.log(`${name}: afterthought ${command.join(' ')}`)
-  const output = execFileSync(join(root, 'node_modules/.bin/afterthought'), [...command, '--json'], {
-    cwd: root,
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    maxBuffer: 2 ** 26,
-  })
-  const result = JSON.parse(output)
+  console.log(`${name}: ${told(command)}`)
+  const answer = answerOf(command)
+  const record = { command: told(command), sha256: digestOf(modelFolder(command)), ...answer }
   // The place of a file is nobody's business, and times belong to one machine.
-  const told = command.map((word) => (isAbsolute(word) ? basename(word) : word)).join(' ')
-  const sha256 = digestOf(modelFolder(command))
-  const kept = JSON.stringify({ command: `afterthought ${told}`, sha256, ...result }, impersonal, 1)
+  const kept = JSON.stringify(record, impersonal, 1)
   writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
 }
 

@@ -9,11 +9,10 @@
  * alone (part `grids`, which the part `refinement` reads); no test file chooses anything.
  */
 
-import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { basename, isAbsolute, join, resolve } from 'node:path'
-import { has, type ModelName, modelNames, modelOf, reportFolder, root, seeds } from './report-models.ts'
+import { join, resolve } from 'node:path'
+import { answerOf, digestOf, told } from './command.ts'
+import { has, type ModelName, modelNames, modelOf, reportFolder, seeds } from './report-models.ts'
 
 const results = join(reportFolder, 'results.jsonl')
 const [folder, ...parts] = process.argv.slice(2)
@@ -52,34 +51,21 @@ if (existsSync(results)) {
   }
 }
 
-const digestOf = (model: string): string =>
-  createHash('sha256')
-    .update(readFileSync(join(model, 'model.safetensors')))
-    .digest('hex')
-
 const seen = new Set<string>()
 
 /** What a command is about. */
 type Subject = Omit<Line, 'command' | 'sha256' | 'rows'>
 
-/** One command, unless it is known; what stays of it is free of paths. */
+/** One command, unless it is known. */
 function run(subject: Subject, words: readonly string[]): Line {
   const folders = words.filter((_, i) => ['--model', '--good', '--bad'].includes(words[i - 1] ?? ''))
-  const told = words.map((word) =>
-    word.startsWith(root) ? word.slice(root.length + 1) : isAbsolute(word) ? basename(word) : word,
-  )
-  const command = `afterthought ${told.join(' ')}`
+  const command = told(words)
   const sha256 = folders.map(digestOf)
   seen.add(command)
   const old = known.get(command)
   if (old && JSON.stringify(old.sha256) === JSON.stringify(sha256)) return old
   console.log(`${subject.part}: ${command}`)
-  const output = execFileSync(join(root, 'node_modules/.bin/afterthought'), [...words, '--json'], {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'inherit'],
-    maxBuffer: 2 ** 27,
-  })
-  const { rows, grid } = JSON.parse(output) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
+  const { rows, grid } = answerOf(words) as { rows?: Record<string, unknown>[]; grid?: Record<string, unknown>[] }
   const kept = (rows ?? grid)!.map(({ settings, twoWay, ...row }) => row)
   const line = { ...subject, command, sha256, rows: kept }
   known.set(command, line)

@@ -43,6 +43,7 @@ async function row(name: CaseName, context: SuiteContext): Promise<Row> {
   const { threads, peers, repetition, versions, seed } = context
   const random = new Random(seed)
   const { config, objective, batch, setting } = name === 'recipe' ? recipeCase(random) : gptCase(random, name)
+  const told = { name: `${name}/torch`, ...(setting && { setting }) }
   context.tell(name)
   const backend = await onnx({ provider: 'cpu', threads })
   const trainer = new Trainer(backend, initialState(initialWeights(config, random)), { clip: 1 })
@@ -58,7 +59,7 @@ async function row(name: CaseName, context: SuiteContext): Promise<Row> {
     if (!peer || install !== undefined) {
       const values: number[] = []
       while (values.length < repetition.pairs) values.push((await ours()).value)
-      const alone = { name: `${name}/torch`, ours: { ...spreadOf(values), unit: 'ms' } }
+      const alone = { ...told, ours: { ...spreadOf(values), unit: 'ms' } }
       return install === undefined ? alone : { ...alone, peer: 'torch', skipped: install }
     }
     await using torch = await peer.open(name, threads)
@@ -69,7 +70,7 @@ async function row(name: CaseName, context: SuiteContext): Promise<Row> {
     }
     for (let i = 0; i < WARM_UP; i++) await theirs()
     const comparison = await compare(ours, theirs, repetition)
-    return { name: `${name}/torch`, peer: 'torch', ...comparisonFields(comparison, 'ms'), ...(setting && { setting }) }
+    return { ...told, peer: 'torch', ...comparisonFields(comparison, 'ms') }
   } finally {
     await trainer.dispose()
     await backend.dispose()

@@ -106,7 +106,7 @@ describe.runIf(existsSync(samples))('the samples of the command line', () => {
   it.each([
     ['prosqa-sample.json', 2506],
     ['prosqa-validation.json', 8552],
-  ])('%s is what make-samples.ts writes', (file, seed) => {
+  ])('%s is what make-sets.ts writes', (file, seed) => {
     const items: unknown = JSON.parse(readFileSync(new URL(file, samples), 'utf8'))
     expect(items).toEqual(generateProsqa({ count: 60, seed, hops: [3, 5], pairs: true }))
   })
