@@ -3,11 +3,11 @@
  * data's position is the step's number. Written by us, and read like any file that somebody may have cut short or made up.
  */
 
-import { FormatError, formatSpec } from '@afterthought/core'
+import { FormatError } from '@afterthought/core'
 import { ConfigReader, expectedParameters, parseSafetensors, writeSafetensors } from '@afterthought/core/io'
 import type { Course, Progress } from './course.ts'
 import { SHARE, section } from './recipe-parts.ts'
-import { momentKeys, type TrainingState, weightKey } from './step.ts'
+import { checkedTensor, type TrainingState, weightKey } from './step.ts'
 import { readTensors } from './stored-tensors.ts'
 
 const FORMAT = 'afterthought-training-1'
@@ -65,18 +65,9 @@ function parsePosition(json: unknown, where: string): Position {
   }
 }
 
-/** @throws FormatError if the weights and moments are not those of the course's model */
-export function refuseOthers({ state }: Checkpoint, { config, recipe }: Course): void {
+/** @throws FormatError if the weights are not those of the course's model */
+export function refuseOthers({ state }: Checkpoint, { config }: Course): void {
   for (const [name, shape] of expectedParameters(config)) {
-    const frozen = recipe.optimizer.groupOf?.(name) === 'frozen'
-    for (const key of [weightKey(name), ...(frozen ? [] : momentKeys(name))]) {
-      const tensor = state.get(key)
-      if (`${tensor?.shape}` === `${shape}`) continue
-      throw new FormatError('not a checkpoint of this recipe', {
-        where: `checkpoint: ${key}`,
-        expected: formatSpec({ shape, dtype: 'f32' }),
-        actual: tensor ? formatSpec(tensor) : 'nothing',
-      })
-    }
+    checkedTensor(weightKey(name), state.get(weightKey(name)), { shape, dtype: 'f32' })
   }
 }

@@ -42,7 +42,7 @@ export class TrainingRun {
    * Goes on bit for bit as the run that wrote the checkpoint would have on the same backend.
    *
    * @param course of the checkpoint's recipe
-   * @throws FormatError if the checkpoint's model is not that of the course
+   * @throws FormatError if the checkpoint is not of the course's model
    */
   static resume(checkpoint: Checkpoint, course: Course, backend: Backend): TrainingRun {
     refuseOthers(checkpoint, course)

@@ -11,6 +11,7 @@ import {
   type Buffer,
   ExecutableCache,
   F,
+  FormatError,
   formatSpec,
   type Graph,
   gradient,
@@ -19,6 +20,7 @@ import {
   NumericError,
   operations,
   type Parameter,
+  type Shape,
   sizeOf,
   type Tensor,
   type TensorSpec,
@@ -48,7 +50,6 @@ export type Report = Readonly<Record<string, number>>
 export type TrainingState = ReadonlyMap<string, HostTensor>
 
 export const weightKey = (name: string): string => `weight:${name}`
-export const momentKeys = (name: string): readonly [string, string] => [`first:${name}`, `second:${name}`]
 
 /** The state before the first step. */
 export function initialState(weights: ReadonlyMap<string, HostTensor>): TrainingState {
@@ -68,7 +69,10 @@ export class Trainer {
   private readonly state: Record<string, Buffer>
   private objectiveKey = ''
 
-  /** @param state as `initialState` makes it or `download` gave it after `steps` steps */
+  /**
+   * @param state as `initialState` makes it or `download` gave it after `steps` steps
+   * @throws FormatError if a moment has another shape than its weight, or is missing after the first step
+   */
   constructor(backend: Backend, state: TrainingState, options: AdamWOptions = {}, steps = 0) {
     this.backend = backend
     this.steps = steps
@@ -78,12 +82,11 @@ export class Trainer {
     const weights = [...state].filter(([key]) => key.startsWith(prefix))
     this.specs = new Map(weights.map(([key, tensor]) => [key.slice(prefix.length), tensor]))
     this.trained = [...this.specs.keys()].filter((name) => this.groupOf(name) !== undefined)
-    this.state = Object.fromEntries(
-      Object.entries(this.stateSpecs()).map(([key, spec]) => {
-        const data = state.get(key)?.data ?? new Float32Array(sizeOf(spec.shape))
-        return [key, backend.upload({ ...spec, data })]
-      }),
-    )
+    const known = Object.entries(this.stateSpecs()).map(([key, spec]) => {
+      const tensor = state.get(key) ?? (steps === 0 ? zeros(spec.shape) : undefined)
+      return [key, checkedTensor(key, tensor, spec)] as const
+    })
+    this.state = Object.fromEntries(known.map(([key, tensor]) => [key, backend.upload(tensor)]))
   }
 
   /**
@@ -116,7 +119,7 @@ export class Trainer {
     for (const [key, spec] of Object.entries(this.stateSpecs())) {
       if (key.startsWith(weightKey(''))) continue
       this.state[key]!.dispose()
-      this.state[key] = this.backend.upload({ ...spec, data: new Float32Array(sizeOf(spec.shape)) })
+      this.state[key] = this.backend.upload(zeros(spec.shape))
     }
   }
 
@@ -142,8 +145,7 @@ export class Trainer {
   private async accumulated(objective: Objective, batches: readonly Batch[], scalars: Batch): Promise<Report[]> {
     const sums = Object.fromEntries(
       this.trained.map((name) => {
-        const { shape } = this.specs.get(name)!
-        return [`sum:${name}`, this.backend.upload({ shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) })]
+        return [`sum:${name}`, this.backend.upload(zeros(this.specs.get(name)!.shape))]
       }),
     )
     const reports: Report[] = []
@@ -254,10 +256,22 @@ export class Trainer {
   }
 }
 
+/** @throws FormatError if the tensor of a state is not what is expected, or there is none */
+export function checkedTensor(key: string, tensor: HostTensor | undefined, expected: TensorSpec): HostTensor {
+  if (tensor && formatSpec(tensor) === formatSpec(expected)) return tensor
+  throw new FormatError('not the state of this training', {
+    where: `state: ${key}`,
+    expected: formatSpec(expected),
+    actual: tensor ? formatSpec(tensor) : 'nothing',
+  })
+}
+
 /** Weights are inputs here: they change. */
 const NO_PARAMETERS = (): ReadonlyMap<string, Parameter> => new Map()
 
 type Kind = 'step' | 'accumulate' | 'apply' | 'evaluate'
+
+const zeros = (shape: Shape): HostTensor => ({ shape, dtype: 'f32', data: new Float32Array(sizeOf(shape)) })
 
 const vector = (data: Float32Array): HostTensor => ({ shape: [data.length], dtype: 'f32', data })
 
