@@ -9,6 +9,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { reference } from '@afterthought/core'
+import { embeddedSeed, reportFolder } from '../../../packages/bench/scripts/report-models.ts'
 import { curvePanel } from '../../../packages/cli/src/drawing/curves.ts'
 import { heatMap } from '../../../packages/cli/src/drawing/heat-map.ts'
 import { type LogLine, learningCurves } from '../../../packages/cli/src/drawing/learning-curves.ts'
@@ -91,12 +92,28 @@ function drawLatents(): void {
 }
 
 function drawTraining(): void {
-  const log = readFileSync(local('../../../packages/bench/report/models/seed-0/prosqa.jsonl'), 'utf8')
+  const log = readFileSync(`${reportFolder}/models/${embeddedSeed}/prosqa.jsonl`, 'utf8')
   const lines = log
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as LogLine)
-  write('training', learningCurves(lines, `prosqa, seed 0, ${lines.at(-1)!.step} steps`))
+  write('training', learningCurves(lines, `prosqa, ${embeddedSeed.replace('-', ' ')}, ${lines.at(-1)!.step} steps`))
+}
+
+/** Group by group: how strongly each thought points at names, and attends to facts on its way. */
+function drawGroups(): void {
+  const styles = { optimal: 'first', frontier: 'second', reachable: 'expected', 'not reachable': 'expected' } as const
+  type Means = Readonly<Record<string, { readonly mean: number }>>
+  const all = JSON.parse(readFileSync(`${reportFolder}/superposition.json`, 'utf8'))
+  const panelOf = (quantity: string, title: string): Drawing => {
+    const rows = all[embeddedSeed][quantity] as readonly Means[]
+    const series = Object.entries(styles).map(([name, style]) => {
+      return { name, style, values: rows.map((row) => row[name]?.mean) }
+    })
+    return curvePanel({ title, series }, 344)
+  }
+  const drawings = [panelOf('products', 'Inner product with names'), panelOf('attention', 'Attention to facts')]
+  write('groups', arranged([drawings], 'What a thought is made of'))
 }
 
 mkdirSync(pictures, { recursive: true })
@@ -157,6 +174,7 @@ write(
 drawGrid()
 drawLatents()
 drawTraining()
+drawGroups()
 writeFileSync(local('../playground/recorded.json'), JSON.stringify(withoutNoise(blended)))
 
 /** What the playground shows before its model is there: readings that can be seen, in numbers that can be read. */

@@ -17,3 +17,6 @@ export const modelOf = (seed: string, name: ModelName): string => join(reportFol
 
 export const has = (seed: string, name: ModelName): boolean =>
   existsSync(join(modelOf(seed, name), 'model.safetensors'))
+
+/** The seed whose models the command has inside. */
+export const embeddedSeed = 'seed-0'

@@ -5,8 +5,8 @@ import { numberText } from './words.ts'
 
 export interface Series {
   readonly name: string
-  /** Value of thought 1, 2, … */
-  readonly values: readonly number[]
+  /** Value of thought 1, 2, …, where there is one. */
+  readonly values: readonly (number | undefined)[]
   /** How the line is drawn: the first and second run, or what is to be expected. */
   readonly style: 'first' | 'second' | 'expected'
 }
@@ -20,20 +20,20 @@ export interface Curves {
 
 const HEIGHT = 176
 const PLOT = { left: 44, right: 20, top: 46, bottom: 34 }
-/** Room for the names of the lines. */
-const NAMES = 62
+/** Room for the names of the lines: at least, and for each letter. */
+const NAMES = { least: 62, letter: 7 }
 const dashes = { first: undefined, second: '5 3', expected: '1.5 3.5' } as const
 
 export function curvePanel({ title, note, series }: Curves, width: number): Drawing {
-  const all = series.flatMap(({ values }) => values)
+  const all = series.flatMap(({ values }) => pointsOf(values).map(([, value]) => value))
   const high = niceCeiling(Math.max(...all, 0))
   const count = Math.max(...series.map(({ values }) => values.length))
-  const right = width - PLOT.right - (series.some(({ name }) => name !== '') ? NAMES : 0)
+  const right = width - PLOT.right - roomForNames(series)
   const inner = { width: right - PLOT.left, height: HEIGHT - PLOT.top - PLOT.bottom }
   const x = (i: number): number => PLOT.left + (count === 1 ? inner.width / 2 : (i / (count - 1)) * inner.width)
   const y = (value: number): number => PLOT.top + inner.height * (1 - value / high)
   const names = spread(
-    series.map(({ values }) => y(values.at(-1)!) + 4),
+    series.map(({ values }) => y(pointsOf(values).at(-1)![1]) + 4),
     14,
   )
   return {
@@ -41,7 +41,10 @@ export function curvePanel({ title, note, series }: Curves, width: number): Draw
     height: HEIGHT,
     title: `${title} of the thoughts`,
     description: series
-      .map(({ name, values, style }) => `${name || style}: ${values.map(numberText).join(', ')}`)
+      .map(
+        ({ name, values, style }) =>
+          `${name || style}: ${values.map((value) => (value === undefined ? '–' : numberText(value))).join(', ')}`,
+      )
       .join('; '),
     elements: [
       element('rect', { width, height: HEIGHT, rx: 10, class: 'panel' }),
@@ -54,6 +57,16 @@ export function curvePanel({ title, note, series }: Curves, width: number): Draw
       ...series.map((line, i) => drawSeries(line, x, y, names[i]!)),
     ],
   }
+}
+
+/** (index, value) of the values that there are. */
+function pointsOf(values: Series['values']): [index: number, value: number][] {
+  return values.flatMap((value, i): [number, number][] => (value === undefined ? [] : [[i, value]]))
+}
+
+function roomForNames(series: readonly Series[]): number {
+  const longest = Math.max(...series.map(({ name }) => name.length))
+  return longest === 0 ? 0 : Math.max(NAMES.least, NAMES.letter * longest)
 }
 
 function gridLine(value: number, y: number, right: number): string[] {
@@ -69,8 +82,9 @@ function drawSeries(
   y: (value: number) => number,
   nameY: number,
 ): string {
-  const path = values.map((value, i) => `${i === 0 ? 'M' : 'L'}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join('')
-  const points = style === 'expected' ? [] : values.map((value, i) => dot(x(i), y(value), style))
+  const known = pointsOf(values)
+  const path = known.map(([i, value], j) => `${j === 0 ? 'M' : 'L'}${x(i).toFixed(1)} ${y(value).toFixed(1)}`).join('')
+  const points = style === 'expected' ? [] : known.map(([i, value]) => dot(x(i), y(value), style))
   const line = { d: path, class: `series ${style}`, 'stroke-width': 2, 'stroke-dasharray': dashes[style] }
   return element('g', {}, [
     element('path', { ...line, 'stroke-linejoin': 'round', 'stroke-linecap': 'round' }),
