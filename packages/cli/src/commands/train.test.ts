@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
@@ -15,11 +15,12 @@ const recipe = join(folder, 'tiny.json')
 const phases = tinyRecipe.phases.map((phase) => ({ ...phase, steps: 40 * phase.steps }))
 writeFileSync(recipe, JSON.stringify({ ...tinyRecipe, phases }))
 
+const bin = fileURLToPath(new URL('../../bin/afterthought.js', import.meta.url))
+const environment = { ...process.env, AFTERTHOUGHT_SOURCE: '1' }
+
 /** Starts the command; the second promise is its exit status, null if it was killed. */
 function train(words: readonly string[]): { readonly kill: () => void; readonly status: Promise<number | null> } {
-  const bin = fileURLToPath(new URL('../../bin/afterthought.js', import.meta.url))
   const options = ['--backend', 'onnx:cpu', '--threads', '2', '--checkpoint-every', '1', '--json', '--quiet']
-  const environment = { ...process.env, AFTERTHOUGHT_SOURCE: '1' }
   const child = spawn(process.execPath, [bin, 'train', ...words, ...options], { env: environment, stdio: 'ignore' })
   const status = new Promise<number | null>((resolve) => child.on('exit', resolve))
   return { kill: () => child.kill('SIGKILL'), status }
@@ -86,6 +87,15 @@ describe('train', () => {
     expect(competed[1]!.best).toBe(Number(competed[1]!.accuracy! > competed[0]!.accuracy!))
     expect(readFileSync(join(out, 'best/model.safetensors')).length).toBeGreaterThan(0)
     expect(JSON.parse(readFileSync(join(out, 'model/latent_config.json'), 'utf8'))).toMatchObject({ latents: 2 })
+  })
+
+  it('says where the log of a run is damaged', async () => {
+    const out = join(folder, 'damaged')
+    expect(await train([recipe, '--out', out, '--steps', '1']).status).toBe(0)
+    writeFileSync(join(out, 'log.jsonl'), '{"step":1}\n{"ste')
+    const resumed = spawnSync(process.execPath, [bin, 'train', '--resume', out], { env: environment, encoding: 'utf8' })
+    expect(resumed.status).toBe(1)
+    expect(resumed.stderr).toMatch(/log\.jsonl, line 2: not a line of a training log/)
   })
 
   it('refuses a recipe that is not there, and a command line without one', async () => {

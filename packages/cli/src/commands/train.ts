@@ -3,7 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { AbortedError, type Backend, FileError } from '@afterthought/core'
+import { AbortedError, type Backend, FileError, FormatError } from '@afterthought/core'
 import { writeFileAtomically } from '@afterthought/core/files'
 import type { StepRecord, TrainingRun } from '@afterthought/train'
 import { asset } from '../assets.ts'
@@ -169,8 +169,9 @@ class Session {
   async open(): Promise<void> {
     const path = join(this.folder, LOG)
     if (this.run.steps === 0 || !existsSync(path)) return
-    const lines = (await readText(path)).split('\n').filter((line) => line !== '')
-    this.lines = lines.map((line) => JSON.parse(line) as LogLine).filter(({ step }) => step <= this.run.steps)
+    const lines = (await readText(path)).trimEnd().split('\n')
+    const known = lines.map((text, i) => parseLogLine(text, `${path}, line ${i + 1}`))
+    this.lines = known.filter(({ step }) => step <= this.run.steps)
   }
 
   /** @returns whether the last step was reached */
@@ -269,6 +270,21 @@ class Session {
     for (const [file, data] of Object.entries(await this.run.model()))
       await writeFileAtomically(join(this.folder, name, file), data)
   }
+}
+
+function parseLogLine(text: string, where: string): LogLine {
+  try {
+    const line = JSON.parse(text) as LogLine | null
+    if (typeof line?.step === 'number') return line
+  } catch {
+    // Told below, as what is JSON but no line is.
+  }
+  throw new FormatError('not a line of a training log', {
+    where,
+    expected: 'a JSON object with "step"',
+    actual: JSON.stringify(text.slice(0, 60)),
+    hint: 'Without the file the run goes on too, and its curves begin here',
+  })
 }
 
 const inWords = ({ accuracy, withoutThoughts }: Validation): string =>
