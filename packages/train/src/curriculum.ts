@@ -3,7 +3,7 @@
  * of chains in tokens, over graphs that grow. A *ladder* adds a thought whenever the newest is read well enough.
  */
 
-import type { HostTensor } from '@afterthought/core'
+import { CapacityError, type HostTensor } from '@afterthought/core'
 import { prosqaTokens, Random } from '@afterthought/core/data'
 import type { DecoderConfig } from '@afterthought/core/io'
 import { learningRate } from './adamw.ts'
@@ -11,7 +11,7 @@ import { queryBatch, thoughtBatch, tokenBatch } from './batches.ts'
 import type { Course, Plan, Progress } from './course.ts'
 import { jsonFile } from './json-file.ts'
 import { queryObjective, thoughtObjective, tokenObjective } from './objectives.ts'
-import { ASK_TOKENS, drawPuzzle, MOST_HOPS, type Puzzle, WRITTEN_TOKENS } from './puzzles.ts'
+import { ASK_TOKENS, drawPuzzle, type GraphSize, MOST_HOPS, type Puzzle, WRITTEN_TOKENS } from './puzzles.ts'
 import { type Phase, parseRecipe, type Recipe } from './recipe.ts'
 import type { Batch, Report } from './step.ts'
 import { initialWeights } from './weights.ts'
@@ -22,6 +22,8 @@ const MODEL_STREAM = -1
 
 /** Batches are cut from one pool sorted by length, so that little of a batch is padding. */
 const POOL = 4
+/** Graphs that are drawn for a row before it is clear that none fits. */
+const ATTEMPTS = 1000
 /** Weight of one step in the ladder's moving average. */
 const SMOOTHING = 0.02
 
@@ -133,15 +135,25 @@ export class Curriculum implements Course {
     if (this.pool?.key !== key) {
       const random = new Random(seed, 2 * group)
       const size = random.choice(phase.graphs)
-      const rows: Puzzle[] = []
-      while (rows.length < POOL * batch) {
-        const puzzle = drawPuzzle(random, size, questions)
-        if (puzzle.factIds.length + ASK_TOKENS <= lengths.at(-1)!) rows.push(puzzle)
-      }
+      const rows = Array.from({ length: POOL * batch }, () => fittingPuzzle(random, size, questions, lengths.at(-1)!))
       rows.sort((a, b) => a.factIds.length - b.factIds.length)
       const batches = Array.from({ length: POOL }, (_, i) => rows.slice(i * batch, (i + 1) * batch))
       this.pool = { key, batches: random.shuffle(batches) }
     }
     return this.pool.batches[step % POOL]!
   }
+}
+
+/** @throws CapacityError if graphs of that size do not fit into a row of so many tokens */
+function fittingPuzzle(random: Random, size: GraphSize, questions: number, longest: number): Puzzle {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const puzzle = drawPuzzle(random, size, questions)
+    if (puzzle.factIds.length + ASK_TOKENS <= longest) return puzzle
+  }
+  throw new CapacityError(`${size} graphs do not fit`, {
+    where: 'recipe: lengths',
+    expected: `room for one of ${ATTEMPTS} graphs with its question`,
+    actual: `${longest} tokens`,
+    hint: 'Raise the greatest of "lengths"',
+  })
 }

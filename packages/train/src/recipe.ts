@@ -1,10 +1,11 @@
 /** A symbolic recipe: everything that decides a training run on ProsQA's graphs, as one JSON file. */
 
+import { prosqaTokens } from '@afterthought/core/data'
 import { ConfigReader, type DecoderConfig, type JsonObject, parseConfig } from '@afterthought/core/io'
 import type { Schedule } from './adamw.ts'
 import type { CourseRecipe } from './course.ts'
 import type { Slots } from './objectives.ts'
-import { type GraphSize, MOST_HOPS, type Supervision } from './puzzles.ts'
+import { type GraphSize, MOST_HOPS, type Supervision, WRITTEN_TOKENS } from './puzzles.ts'
 import {
   COUNT,
   numbers,
@@ -63,6 +64,9 @@ export interface Recipe extends CourseRecipe {
   readonly latents: number
 }
 
+/** Names and markers of the task. */
+const TOKENS = Math.max(...Object.values(prosqaTokens)) + 1
+
 /** @throws ConfigError naming the key */
 export function parseRecipe(
   json: unknown,
@@ -99,6 +103,12 @@ export function parseRecipe(
   }
   if (recipe.latents > 0 && recipe.phases.at(-1)!.task === 'tokens') {
     throw reader.error('latents', '0 for a model that ends by writing tokens', recipe.latents)
+  }
+  // A prompt, and behind it whatever a phase or the trained model puts there.
+  const columns = lengths.at(-1)! + Math.max(recipe.queries, recipe.latents + 1, WRITTEN_TOKENS)
+  if (config.vocabSize < TOKENS) throw reader.error('model', `one of at least ${TOKENS} tokens`, config.vocabSize)
+  if (config.maxPositions < columns) {
+    throw reader.error('model', `one of at least ${columns} positions, for these "lengths"`, config.maxPositions)
   }
   initialization.end()
   reader.end()

@@ -83,6 +83,12 @@ describe('a training run', () => {
   })
 })
 
+describe('a curriculum', () => {
+  it('says when its graphs fit into none of its rows', () => {
+    expect(() => new Curriculum({ ...tinyRecipe, lengths: [4] }).batches(0)).toThrow(/tiny graphs do not fit.*4 tokens/)
+  })
+})
+
 describe('parseRecipe', () => {
   const refuse = (changes: object, message: RegExp): void => {
     expect(() => parseRecipe({ ...tinyRecipe, ...changes }, 'r.json')).toThrow(message)
@@ -103,5 +109,7 @@ describe('parseRecipe', () => {
     refuse({ learningRate: 1 }, /r\.json: bad "learningRate".*no other key/)
     refuse({ phases: [{ task: 'tokens', graphs: ['tiny'], steps: 1, chain: false }] }, /phases\[0\]: bad "chain"/)
     refuse({ model: { ...tinyRecipe.model, model_type: 'rnn' } }, /model_type/)
+    refuse({ model: { ...tinyRecipe.model, vocab_size: 45 } }, /"model".*46 tokens, got 45/)
+    refuse({ model: { ...tinyRecipe.model, max_position_embeddings: 63 } }, /"model".*64 positions.*got 63/)
   })
 })
