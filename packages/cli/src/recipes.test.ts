@@ -37,7 +37,7 @@ function shrunk(recipe: Recipe): unknown {
     const steps = i === recipe.phases.length - 1 ? LAST : BEFORE
     return { ...phase, graphs: ['tiny'], steps, rate: 1, pass: 0.01 }
   })
-  return { ...recipe, model, batch: 16, schedule: { peak: 4e-3, warmup: 20 }, phases }
+  return { ...recipe, model, batch: 16, schedule: { peak: 4e-3, warmup: 20 }, phases, keep: {} }
 }
 
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

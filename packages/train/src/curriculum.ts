@@ -13,6 +13,7 @@ import { jsonFile } from './json-file.ts'
 import { queryObjective, thoughtObjective, tokenObjective } from './objectives.ts'
 import { ASK_TOKENS, drawPuzzle, type GraphSize, MOST_HOPS, type Puzzle, WRITTEN_TOKENS } from './puzzles.ts'
 import { type Phase, parseRecipe, type Recipe } from './recipe.ts'
+import { refuseLateKeep } from './recipe-parts.ts'
 import type { Batch, Report } from './step.ts'
 import { initialWeights } from './weights.ts'
 
@@ -39,6 +40,7 @@ export class Curriculum implements Course {
     this.recipe = recipe
     this.config = config
     this.steps = recipe.phases.reduce((sum, { steps }) => sum + steps, 0)
+    refuseLateKeep(recipe, this.steps, where)
   }
 
   /** Whether the model is taught to write facts before its answer, to the end. */

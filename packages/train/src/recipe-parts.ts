@@ -1,7 +1,9 @@
 /** What recipes of every kind say alike: the optimiser, its schedule, and which early models are kept. */
 
+import { ConfigError } from '@afterthought/core'
 import { ConfigReader, type JsonObject } from '@afterthought/core/io'
 import type { AdamWOptions, Schedule } from './adamw.ts'
+import type { CourseRecipe } from './course.ts'
 
 export const COUNT = { min: 1, max: 1_000_000 }
 export const SHARE = { min: 0, max: 1 }
@@ -58,4 +60,16 @@ export function parseKeep(parent: ConfigReader): { readonly keep?: Record<string
     if (wrong !== undefined) throw reader.error(wrong, 'a name of letters other than "model"', names[wrong])
     return Object.fromEntries(Object.keys(names).map((name) => [name, reader.integer(name, COUNT)]))
   })
+}
+
+/** @throws ConfigError if a model is to be kept after more steps than there are */
+export function refuseLateKeep({ keep = {} }: CourseRecipe, steps: number, where = 'recipe'): void {
+  for (const [name, step] of Object.entries(keep)) {
+    if (step <= steps) continue
+    throw new ConfigError('the run is over by then', {
+      where: `${where}: keep: ${name}`,
+      expected: `at most ${steps}`,
+      actual: `${step}`,
+    })
+  }
 }

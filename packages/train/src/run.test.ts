@@ -84,6 +84,10 @@ describe('a training run', () => {
 })
 
 describe('a curriculum', () => {
+  it('keeps no model of a step that it does not take', () => {
+    expect(() => new Curriculum({ ...tinyRecipe, keep: { early: 13 } })).toThrow(/keep: early: .*at most 12, got 13/)
+  })
+
   it('says when its graphs fit into none of its rows', () => {
     expect(() => new Curriculum({ ...tinyRecipe, lengths: [4] }).batches(0)).toThrow(/tiny graphs do not fit.*4 tokens/)
   })

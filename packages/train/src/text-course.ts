@@ -30,6 +30,7 @@ import {
 } from './coconut.ts'
 import type { Course, Plan, Progress } from './course.ts'
 import { jsonFile } from './json-file.ts'
+import { refuseLateKeep } from './recipe-parts.ts'
 import type { Batch } from './step.ts'
 import { readTensors } from './stored-tensors.ts'
 import { parseTextRecipe, type TextRecipe } from './text-recipe.ts'
@@ -104,7 +105,9 @@ export class TextCourse implements Course {
     }
     const longest = longestOf(samples, recipe, grown.config, base.id)
     const apart = dataset.records.filter((record, i) => !isWhole(record, samples[i]!, tokenizer)).length
-    return new TextCourse({ ...recipe, sha256 }, { ...grown, samples, longest, apart })
+    const course = new TextCourse({ ...recipe, sha256 }, { ...grown, samples, longest, apart })
+    refuseLateKeep(recipe, course.steps, where)
+    return course
   }
 
   firstWeights(): Promise<ReadonlyMap<string, HostTensor>> {
