@@ -19,4 +19,4 @@ export const has = (seed: string, name: ModelName): boolean =>
   existsSync(join(modelOf(seed, name), 'model.safetensors'))
 
 /** The seed whose models the command has inside. */
-export const embeddedSeed = 'seed-0'
+export const embeddedSeed = 'seed-2'
