@@ -1,6 +1,6 @@
 /** Where the trained models of the report lie: a folder a seed. */
 
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -18,5 +18,9 @@ export const modelOf = (seed: string, name: ModelName): string => join(reportFol
 export const has = (seed: string, name: ModelName): boolean =>
   existsSync(join(modelOf(seed, name), 'model.safetensors'))
 
-/** The seed whose models the command has inside. */
-export const embeddedSeed = 'seed-2'
+const recipe: { readonly seed: number } = JSON.parse(
+  readFileSync(join(root, 'packages/cli/recipes/prosqa.json'), 'utf8'),
+)
+
+/** The recipes' own seed, whose models the command has inside. */
+export const embeddedSeed: string = `seed-${recipe.seed}`

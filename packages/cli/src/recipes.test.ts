@@ -17,6 +17,7 @@ import {
 } from '@afterthought/train'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { asset } from './assets.ts'
+import { embeddedFolder } from './models.ts'
 
 let backend: Backend
 beforeAll(async () => {
@@ -93,6 +94,20 @@ for (const name of names) {
     })
   })
 }
+
+describe('the embedded models', () => {
+  it.each([
+    ['prosqa', 'main'],
+    ['prosqa-early', 'early'],
+    ['prosqa-good', 'good'],
+    ['prosqa-bad', 'bad'],
+  ] as const)('%s is what the report has as %s of the recipes’ seed', (name, reported) => {
+    const { seed } = recipeNamed('prosqa')
+    const report = new URL(`../../bench/report/models/seed-${seed}/${reported}/`, import.meta.url)
+    const file = 'model.safetensors'
+    expect(readFileSync(`${embeddedFolder(name)}/${file}`).equals(readFileSync(new URL(file, report)))).toBe(true)
+  })
+})
 
 describe('the recipes for text', () => {
   it.each(textNames)('%s is whole but for what it is given', (name) => {
