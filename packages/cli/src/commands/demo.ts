@@ -95,13 +95,14 @@ function formatQuestion(process: ThoughtProcess, steps: readonly string[], color
 export const published = { plain: 495, residual: [495, 490, 414] } as const
 
 function conclusion(n: number, controls: readonly { name: string; description: string }[], colors: Colors): string {
+  const { plain, residual } = published
   return [
     ...controls.map(({ name, description }) => colors.dim(`${name}: ${description}`)),
     '',
     `n = ${n}: a demonstration, no claim; the intervals say how little it is. Without its thoughts, or with another`,
     "question's, the model guesses. Refinement does not help this model: of the 500 published test questions it gets",
-    `${published.plain} plainly, and with residual α = 0.01, 0.1, 0.3 it gets ${published.residual.join(', ')}. That takes more than ${n}`,
-    'questions to see: afterthought eval prosqa_test.json --settings plain residual --alpha 0.1',
+    `${plain} plainly, and with residual α = 0.01, 0.1, 0.3 it gets ${residual.join(', ')}. ${n} questions are too few`,
+    `to tell ${residual[1]} from ${plain}: afterthought eval prosqa_test.json --settings plain residual --alpha 0.1`,
     'Try prosqa-early, other references, your own model: afterthought eval --help',
   ].join('\n')
 }
