@@ -71,9 +71,9 @@ const runs: Readonly<Record<string, readonly string[]>> = {
 
 for (const [name, command] of Object.entries(runs)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
-  console.log(`${name}: ${told(command)}`)
-  const answer = answerOf(command)
-  const record = { command: told(command), sha256: digestOf(modelFolder(command)), ...answer }
+  const asked = told(command)
+  console.log(`${name}: ${asked}`)
+  const record = { command: asked, sha256: digestOf(modelFolder(command)), ...answerOf(command) }
   // The place of a file is nobody's business, and times belong to one machine.
   const kept = JSON.stringify(record, impersonal, 1)
   writeFileSync(join(recorded, `${name}.json`), `${kept}\n`)
