@@ -24,13 +24,19 @@ export const section = (reader: ConfigReader, key: string): ConfigReader =>
 
 export function parseOptimizer(parent: ConfigReader): AdamWOptions {
   const reader = section(parent, 'optimizer')
-  const betas = reader.get('betas') as AdamWOptions['betas']
-  if (betas !== undefined && !(Array.isArray(betas) && betas.length === 2 && betas.every((b) => b >= 0 && b < 1))) {
-    throw reader.error('betas', 'two numbers below 1', betas)
+  const options = {
+    ...numbers(reader, ['epsilon', 'decay', 'clip']),
+    ...optional(reader, 'betas', () => parseBetas(reader)),
   }
-  const options = { ...numbers(reader, ['epsilon', 'decay', 'clip']), ...(betas && { betas }) }
   reader.end()
   return options
+}
+
+function parseBetas(reader: ConfigReader): readonly [number, number] {
+  const betas = reader.get('betas')
+  const isBeta = (value: unknown): boolean => typeof value === 'number' && value >= 0 && value < 1
+  if (Array.isArray(betas) && betas.length === 2 && betas.every(isBeta)) return betas as [number, number]
+  throw reader.error('betas', 'two numbers from 0 to below 1', betas)
 }
 
 export function parseSchedule(parent: ConfigReader): Schedule {

@@ -107,6 +107,7 @@ describe('parseRecipe', () => {
     refuse({ phases: [{ task: 'dance', graphs: ['tiny'], steps: 1 }] }, /phases\[0\].*"task"/)
     refuse({ phases: [{ task: 'queries', graphs: ['huge'], steps: 1 }] }, /"graphs"/)
     refuse({ optimizer: { betas: [0.9, 1] } }, /"betas"/)
+    refuse({ optimizer: { betas: [0.9, '0.98'] } }, /"betas"/)
     refuse({ latents: 2 }, /"latents".*writing/)
     refuse({ keep: { '../early': 3 } }, /keep: bad "\.\.\/early"/)
     refuse({ keep: { early: 0 } }, /keep: bad "early"/)
