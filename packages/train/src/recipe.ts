@@ -104,6 +104,9 @@ export function parseRecipe(
   if (recipe.latents > 0 && recipe.phases.at(-1)!.task === 'tokens') {
     throw reader.error('latents', '0 for a model that ends by writing tokens', recipe.latents)
   }
+  if (recipe.supervision === 'none' && recipe.phases.some(({ thoughts }) => thoughts === 'ladder')) {
+    throw reader.error('supervision', 'one that a ladder can climb by', recipe.supervision)
+  }
   // A prompt, and behind it whatever a phase or the trained model puts there.
   const columns = lengths.at(-1)! + Math.max(recipe.queries, recipe.latents + 1, WRITTEN_TOKENS)
   if (config.vocabSize < TOKENS) throw reader.error('model', `one of at least ${TOKENS} tokens`, config.vocabSize)
@@ -121,21 +124,30 @@ function parsePhase(reader: ConfigReader): Phase {
   if (!Array.isArray(graphs) || graphs.length === 0 || !graphs.every((size) => sizes.includes(size))) {
     throw reader.error('graphs', 'a list of tiny, small, real', graphs)
   }
-  const count = (key: string) => (): number => reader.integer(key, COUNT)
+  const task = reader.choice('task', ['queries', 'thoughts', 'tokens'])
   const phase: Phase = {
-    task: reader.choice('task', ['queries', 'thoughts', 'tokens']),
+    task,
     graphs: graphs as GraphSize[],
     steps: reader.integer('steps', COUNT),
     ...optional(reader, 'rate', () => reader.number('rate', RATE)),
-    ...optional(reader, 'superposed', count('superposed')),
-    ...optional(reader, 'thoughts', () =>
-      reader.get('thoughts') === 'ladder' ? 'ladder' : reader.integer('thoughts', { min: 0, max: MOST_HOPS }),
-    ),
-    ...optional(reader, 'pass', () => reader.number('pass', SHARE)),
-    ...optional(reader, 'most', () => reader.integer('most', { min: 1, max: MOST_HOPS })),
-    ...optional(reader, 'slots', () => reader.choice('slots', ['thoughts', 'pause'])),
-    ...optional(reader, 'skip', () => reader.integer('skip', { min: 0, max: MOST_HOPS })),
+    ...keysOf[task](reader),
   }
   reader.end()
   return phase
+}
+
+/** What one kind of phase says and no other: there it would do nothing, and is refused. */
+const keysOf: Readonly<Record<Phase['task'], (reader: ConfigReader) => Partial<Phase>>> = {
+  queries: (reader) => optional(reader, 'superposed', () => reader.integer('superposed', COUNT)),
+  thoughts: (reader) => ({
+    ...optional(reader, 'thoughts', () =>
+      reader.get('thoughts') === 'ladder' ? 'ladder' : reader.integer('thoughts', { min: 0, max: MOST_HOPS }),
+    ),
+    ...(reader.get('thoughts') === 'ladder' && {
+      ...optional(reader, 'pass', () => reader.number('pass', SHARE)),
+      ...optional(reader, 'most', () => reader.integer('most', { min: 1, max: MOST_HOPS })),
+    }),
+    ...optional(reader, 'slots', () => reader.choice('slots', ['thoughts', 'pause'])),
+  }),
+  tokens: (reader) => optional(reader, 'skip', () => reader.integer('skip', { min: 0, max: MOST_HOPS })),
 }
