@@ -1,4 +1,4 @@
-import { type HostTensor, loadModel, reference } from '@afterthought/core'
+import { derivedBackend, type HostTensor, loadModel, reference } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { memoryFolder, writeSafetensors } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
@@ -23,6 +23,36 @@ describe('a training run', () => {
     expect(ladder[0]).toBe(1)
     expect(ladder.at(-1)).toBe(2)
     expect(records.every(({ report }) => Number.isFinite(report.loss))).toBe(true)
+  })
+
+  it('holds no compiled step of a phase that is over', async () => {
+    const held = new Set<object>()
+    const backend = reference()
+    const compile: typeof backend.compile = async (graph, parameters) => {
+      const compiled = await backend.compile(graph, parameters)
+      const program = {
+        run: compiled.run.bind(compiled),
+        dispose: () => {
+          held.delete(program)
+          compiled.dispose()
+        },
+      }
+      held.add(program)
+      return program
+    }
+    const run = await TrainingRun.start(new Curriculum(tinyRecipe), derivedBackend(backend, { compile }))
+    const before: object[] = []
+    let latest: number | undefined
+    while (!run.finished) {
+      const { phase } = await run.step()
+      if (phase !== latest) {
+        expect([...held].filter((program) => before.includes(program))).toEqual([])
+        latest = phase
+      }
+      before.push(...held)
+    }
+    await run.dispose()
+    expect(held.size).toBe(0)
   })
 
   it('is the same bit by bit, whether or not it was taken up from a checkpoint, wherever that was', async () => {

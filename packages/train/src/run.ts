@@ -25,6 +25,7 @@ export class TrainingRun {
   private done: number
   private progress: Progress
   private prepared: readonly Batch[] | undefined
+  private stretch = ''
 
   private constructor(course: Course, trainer: Trainer, done: number, progress: Progress) {
     this.course = course
@@ -63,6 +64,7 @@ export class TrainingRun {
   async step(): Promise<StepRecord> {
     const { course, done } = this
     const { phase, task, objective, rate, thoughts, resets = false } = course.plan(done, this.progress)
+    await this.enter(`${phase} ${thoughts}`)
     const batches = this.prepared ?? course.batches(done)
     if (resets) this.trainer.resetMoments()
     const running = this.trainer.step(objective, batches, rate)
@@ -73,6 +75,12 @@ export class TrainingRun {
     this.done++
     const tokens = batches.reduce((sum, batch) => sum + tokensOf(batch, thoughts), 0)
     return { step: this.done, phase, task, thoughts, learningRate: rate, tokens, report }
+  }
+
+  /** Steps of one phase and one number of thoughts share their programs, and no course comes back to an earlier one. */
+  private async enter(stretch: string): Promise<void> {
+    if (this.stretch !== stretch) await this.trainer.forgetPrograms()
+    this.stretch = stretch
   }
 
   /** Everything, as one file. */

@@ -67,7 +67,6 @@ export class Trainer {
   private readonly programs: ExecutableCache
   private readonly termNames = new Map<string, readonly string[]>()
   private readonly state: Record<string, Buffer>
-  private objectiveKey = ''
 
   /**
    * @param state as `initialState` makes it or `download` gave it after `steps` steps
@@ -123,6 +122,11 @@ export class Trainer {
     }
   }
 
+  /** Lets go of the compiled steps, one for every objective and every shape of its batches: each holds much memory. */
+  async forgetPrograms(): Promise<void> {
+    await this.programs.dispose()
+  }
+
   /** The objective's terms without a step. */
   evaluate(objective: Objective, batch: Batch): Promise<Report> {
     return this.run('evaluate', objective, batch)
@@ -162,7 +166,6 @@ export class Trainer {
     host: Batch,
     extra: Readonly<Record<string, Buffer>> = {},
   ): Promise<Report> {
-    if (kind !== 'evaluate' && objective) await this.forgetOthers(objective.key)
     const signature = Object.entries(host).map(([name, spec]) => `${name}:${formatSpec(spec)}`)
     const key = [kind, objective?.key ?? '', ...signature].join('|')
     const program = await this.programs.get(key, () => this.trace(kind, key, objective, host), NO_PARAMETERS)
@@ -171,12 +174,6 @@ export class Trainer {
     const values = await this.backend.download(report!)
     for (const buffer of [...Object.values(given), report!]) buffer.dispose()
     return Object.fromEntries(this.termNames.get(key)!.map((name, i) => [name, values[i]!]))
-  }
-
-  /** A curriculum does not come back to an earlier objective, and compiled steps hold much memory. */
-  private async forgetOthers(key: string): Promise<void> {
-    if (this.objectiveKey !== key) await this.programs.dispose()
-    this.objectiveKey = key
   }
 
   private trace(kind: Kind, key: string, objective: Objective | undefined, host: Batch): Graph {
