@@ -3,7 +3,7 @@ import type { Dataset } from '@afterthought/core/data'
 import { memoryFolder } from '@afterthought/core/io'
 import { describe, expect, it } from 'vitest'
 import { finish } from '../test/finish.ts'
-import { tinyBase, tinySums, tinyTextRecipe } from '../test/tiny-text.ts'
+import { tinyBase, tinyFiles, tinySums, tinyTextRecipe } from '../test/tiny-text.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { TrainingRun } from './run.ts'
 import { TextCourse } from './text-course.ts'
@@ -29,6 +29,17 @@ describe('a course over text', () => {
     expect(asked.length).toBe(8)
     expect(new Set(asked).size).toBe(5)
     expect(course.apart).toBe(0)
+  })
+
+  it('pads questions of any length to few widths, the greatest no wider than it must be', async () => {
+    const files = tinyFiles()
+    const config = { ...JSON.parse(files['config.json'] as string), n_positions: 512 }
+    const base = memoryFolder('tiny', { ...files, 'config.json': JSON.stringify(config) })
+    const records = Array.from({ length: 210 }, (_, i) => ({ ...tinySums.records[0]!, question: '1'.repeat(i + 1) }))
+    const course = await open({ batch: 1, accumulate: 1 }, { ...tinySums, records }, base)
+    const batches = Array.from({ length: records.length }, (_, step) => course.batches(step)[0]!)
+    const widths = new Set(batches.map(({ ids }) => ids!.shape[1]!))
+    expect([...widths].sort((a, b) => a - b)).toEqual([32, 64, 96, 128, 192, 224])
   })
 
   it('learns to answer without writing its steps, and its model says how it is asked', async () => {

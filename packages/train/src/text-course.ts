@@ -37,8 +37,8 @@ import { parseTextRecipe, type TextRecipe } from './text-recipe.ts'
 
 const MARKERS = ['<|start-latent|>', '<|end-latent|>', '<|latent|>'] as const
 
-/** Columns are padded to multiples of this, so that a data set compiles a handful of shapes. */
-const LENGTH_STEP = 32
+/** The least width that columns are padded to; all are multiples of it. */
+const LEAST_WIDTH = 32
 
 /** What a recipe's names stand for. */
 export interface TextMaterials {
@@ -54,7 +54,7 @@ export class TextCourse implements Course {
   readonly apart: number
   private readonly samples: readonly TextSample[]
   private readonly markers: MarkerIds
-  private readonly lengths: readonly number[]
+  private readonly widths: readonly number[]
   private readonly readWeights: Grown['weights']
   private readonly folder: Readonly<Record<string, string>>
   private readonly stepsPerEpoch: number
@@ -73,7 +73,7 @@ export class TextCourse implements Course {
     this.mostWritten = parts.samples.reduce((most, sample) => Math.max(most, writtenLength(sample)), 0)
     this.stepsPerEpoch = Math.ceil(parts.samples.length / recipe.batch)
     this.steps = (recipe.epochs - recipe.firstEpoch) * this.stepsPerEpoch
-    this.lengths = Array.from({ length: parts.longest / LENGTH_STEP }, (_, i) => (i + 1) * LENGTH_STEP)
+    this.widths = parts.widths
   }
 
   /**
@@ -103,9 +103,9 @@ export class TextCourse implements Course {
         actual: sha256,
       })
     }
-    const longest = longestOf(samples, recipe, grown.config, base.id)
+    const widths = widthsOf(samples, recipe, grown.config, base.id)
     const apart = dataset.records.filter((record, i) => !isWhole(record, samples[i]!, tokenizer)).length
-    const course = new TextCourse({ ...recipe, sha256 }, { ...grown, samples, longest, apart })
+    const course = new TextCourse({ ...recipe, sha256 }, { ...grown, samples, widths, apart })
     refuseLateKeep(recipe, course.steps, where)
     return course
   }
@@ -144,7 +144,7 @@ export class TextCourse implements Course {
     const size = batch / accumulate
     return Array.from({ length: accumulate }, (_, i) => {
       const rows = drawn.slice(i * size, (i + 1) * size)
-      return stageBatch(rows, stages, epoch, random, this.markers, this.lengths)
+      return stageBatch(rows, stages, epoch, random, this.markers, this.widths)
     })
   }
 
@@ -197,8 +197,8 @@ interface Grown {
 
 interface Parts extends Grown {
   readonly samples: readonly TextSample[]
-  /** Tokens of the longest half of a row, before its slots or from them on, in whole steps of `LENGTH_STEP`. */
-  readonly longest: number
+  /** Columns that the halves of a batch are padded to, before the slots and from them on. Ascending. */
+  readonly widths: readonly number[]
   readonly apart: number
 }
 
@@ -285,27 +285,36 @@ function isWhole(record: QuestionRecord, { question, steps, answer }: TextSample
 
 const writtenLength = ({ steps, answer }: TextSample): number => steps.flat().length + answer.length
 
-/** @throws CapacityError if a batch may be longer than the model's positions */
-function longestOf(
+/**
+ * Half an octave apart: every pair of widths is a program of its own, and what one holds is a matter of gigabytes.
+ *
+ * @throws CapacityError if a batch may be longer than the model's positions
+ */
+function widthsOf(
   samples: readonly TextSample[],
   { stages, data }: TextRecipe,
   { maxPositions }: DecoderConfig,
   where: string,
-): number {
+): readonly number[] {
   const most = (lengthOf: (sample: TextSample) => number): number => {
     const longest = samples.reduce((length, sample) => Math.max(length, lengthOf(sample)), 0)
-    return Math.ceil(longest / LENGTH_STEP) * LENGTH_STEP
+    return Math.ceil(longest / LEAST_WIDTH) * LEAST_WIDTH
   }
   const before = most(({ question }) => question.length + 1)
   const slots = stages.maxStage * stages.thoughtsPerStep
   const behind = most((sample) => slots + 1 + writtenLength(sample))
-  if (before + behind <= maxPositions) return Math.max(before, behind)
-  throw new CapacityError('questions and chains are longer than the model', {
-    where,
-    expected: `at most ${maxPositions} positions`,
-    actual: `up to ${before} before the thoughts and ${behind} from there on`,
-    hint: `Leave the longest records of ${data} out`,
-  })
+  if (before + behind > maxPositions) {
+    throw new CapacityError('questions and chains are longer than the model', {
+      where,
+      expected: `at most ${maxPositions} positions`,
+      actual: `up to ${before} before the thoughts and ${behind} from there on`,
+      hint: `Leave the longest records of ${data} out`,
+    })
+  }
+  const widths = [LEAST_WIDTH]
+  for (let octave = 2 * LEAST_WIDTH; octave < Math.max(before, behind); octave *= 2) widths.push(octave, 1.5 * octave)
+  const needed = widths.filter((width) => width < Math.max(before, behind))
+  return [...new Set([...needed, before, behind])].sort((a, b) => a - b)
 }
 
 /** SHA-256 of the samples' tokens, with marks between pieces and between samples. */
