@@ -35,7 +35,8 @@ function shrunk(recipe: Recipe): unknown {
   const model: JsonObject = { ...recipe.model, hidden_size: 32, intermediate_size: 64, head_dim: 16 }
   const phases = recipe.phases.map((phase, i) => {
     const steps = i === recipe.phases.length - 1 ? LAST : BEFORE
-    return { ...phase, graphs: ['tiny'], steps, rate: 1, pass: 0.01 }
+    const ladder = phase.thoughts === 'ladder' ? { pass: 0.01 } : {}
+    return { ...phase, ...ladder, graphs: ['tiny'], steps, rate: 1 }
   })
   return { ...recipe, model, batch: 16, schedule: { peak: 4e-3, warmup: 20 }, phases, keep: {} }
 }
