@@ -19,17 +19,23 @@ export const indexing: Rules = {
   /**
    * Updates of a small table are a product with a matrix of ones where they belong: the gradient of an embedding then
    * takes a tenth of the time. Of the two operators made for this ScatterND is the faster, but it adds updates of one row
-   * from several threads at once, and its sums change from run to run.
+   * from several threads at once, and its sums change from run to run. A product of more columns than rows is divided
+   * among threads by columns, and narrower parts sum in another order: rows that stay zero make it at least square, so
+   * that a gradient does not depend on the number of threads.
    */
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
     const count = sizeOf(inputs[0]!.shape)
     const rest = outputs[0]!.shape.slice(1)
     emit.refuseDynamic('scatterAdd', [rows], [0])
-    if (count > 0 && rows * count <= ONE_HOT_ENTRIES) {
-      const flat = emit.op('Reshape', [updates!, emit.shape([count, sizeOf(rest)])])
+    const columns = sizeOf(rest)
+    const height = Math.max(rows, columns)
+    if (count > 0 && height * count <= ONE_HOT_ENTRIES) {
+      const flat = emit.op('Reshape', [updates!, emit.shape([count, columns])])
       const places = emit.op('Reshape', [indices!, emit.shape([1, count])])
-      const ones = emit.cast(emit.op('Equal', [emit.iota('i32', [rows, 1]), places]), 'f32') // [rows, count]
-      return emit.op('Reshape', [emit.op('MatMul', [ones, flat]), emit.shape(outputs[0]!.shape)])
+      const ones = emit.cast(emit.op('Equal', [emit.iota('i32', [height, 1]), places]), 'f32') // [height, count]
+      const sums = emit.op('MatMul', [ones, flat]) // [height, columns]
+      const kept = height === rows ? sums : emit.op('Slice', [sums, emit.ints([0]), emit.ints([rows]), emit.ints([0])])
+      return emit.op('Reshape', [kept, emit.shape(outputs[0]!.shape)])
     }
     const shape = emit.shape([count, ...rest])
     const column = emit.op('Reshape', [emit.cast(indices!, 'i64'), emit.shape([count, ...rest.map(() => 1)])])
