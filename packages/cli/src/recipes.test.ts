@@ -95,6 +95,21 @@ for (const name of names) {
   })
 }
 
+it('prosqa ends a step with the same bytes whatever the number of threads', async () => {
+  const { phases, ...recipe } = recipeNamed('prosqa')
+  const states: Buffer[] = []
+  for (const threads of [1, 2]) {
+    const backend = await onnx({ provider: 'cpu', threads })
+    const last = { ...recipe, phases: [{ ...phases.at(-1)!, steps: 1 }], keep: {} }
+    const training = await TrainingRun.start(new Curriculum(last), backend)
+    await training.step()
+    states.push(Buffer.from(await training.checkpoint()))
+    await training.dispose()
+    await backend.dispose()
+  }
+  expect(states[1]!.equals(states[0]!)).toBe(true)
+})
+
 describe('the recipes for text', () => {
   it.each(textNames)('%s is whole but for what it is given', (name) => {
     const given = { model: 'gpt2', data: 'train.json', validation: 'valid.json' }
