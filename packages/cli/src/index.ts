@@ -5,16 +5,25 @@
  */
 
 import { text } from 'node:stream/consumers'
-import { main } from './main.ts'
+import { main, OUTPUT_CLOSED } from './main.ts'
 
-const interrupted = new AbortController()
+/** How long work may take to end after Ctrl-C: a training run finishes its step and writes a checkpoint. */
+const PATIENCE_MS = 15_000
+
+const stopped = new AbortController()
 
 /** The first Ctrl-C lets the work end cleanly; the second, or work that does not end, does not wait. */
 process.on('SIGINT', () => {
-  if (interrupted.signal.aborted) process.exit(130)
-  interrupted.abort()
-  setTimeout(() => process.exit(130), 3000).unref()
+  if (stopped.signal.aborted) die()
+  stopped.abort()
+  setTimeout(die, PATIENCE_MS).unref()
 })
+
+/** By the signal itself: `process.exit` during a computation makes ONNX Runtime end the process with a crash. */
+function die(): void {
+  process.removeAllListeners('SIGINT')
+  process.kill(process.pid, 'SIGINT')
+}
 
 /** What was thrown outside of the work, where nobody waited for it: still one line, and a stack only on demand. */
 process.on('uncaughtException', (error) => {
@@ -23,18 +32,24 @@ process.on('uncaughtException', (error) => {
   process.exit(1)
 })
 
-/** A reader that went away (`| head`) wants no more; a full disk is an error like any other. */
+/** The status if the output could not be written, whatever the work's own will be, or was. */
+let unwritten: number | undefined
+
+/** A reader that went away (`| head`) wants no more; a full disk is an error like any other. Both end the work cleanly. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0)
-  process.stderr.write(`afterthought: cannot write the result: ${error.message}\n`)
-  process.exit(1)
+  if (unwritten !== undefined) return
+  unwritten = error.code === 'EPIPE' ? 0 : 1
+  process.exitCode = unwritten
+  if (unwritten === 1) process.stderr.write(`afterthought: cannot write the result: ${error.message}\n`)
+  stopped.abort(OUTPUT_CLOSED)
 })
 process.stderr.on('error', () => undefined)
 
-process.exitCode = await main(process.argv.slice(2), {
+const status = await main(process.argv.slice(2), {
   stdout: process.stdout,
   stderr: process.stderr,
   environment: process.env,
-  signal: interrupted.signal,
+  signal: stopped.signal,
   readInput: () => text(process.stdin),
 })
+process.exitCode = unwritten ?? status

@@ -15,6 +15,9 @@ export interface Program extends Streams {
   readInput(): Promise<string>
 }
 
+/** The signal's reason where nobody reads the output any more: only what the work still has to say is said then. */
+export const OUTPUT_CLOSED = 'the output is closed'
+
 /** Runs one command line, and reports whatever goes wrong. @returns the exit status */
 export async function main(words: readonly string[], program: Program): Promise<number> {
   // Known before the options are, so that an error in them is reported the way that was asked for.
@@ -80,7 +83,8 @@ function report(error: unknown, json: boolean, { stdout, stderr, environment, si
   if (json) stdout.write(`${JSON.stringify(document)}\n`)
   const { message, hint } = document.error
   const stopped = hint === undefined ? 'interrupted' : `interrupted. ${hint}`
-  stderr.write(`afterthought: ${signal.aborted ? stopped : message}\n`)
+  const isSilent = signal.reason === OUTPUT_CLOSED && hint === undefined
+  if (!isSilent) stderr.write(`afterthought: ${signal.aborted ? stopped : message}\n`)
   if (environment.AFTERTHOUGHT_DEBUG === '1') stderr.write(`${(error as Error).stack ?? String(error)}\n`)
   if (signal.aborted) return 130
   return error instanceof UsageError ? 2 : 1

@@ -1,7 +1,9 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -58,22 +60,36 @@ describe('train', () => {
     expect(await train([recipe, '--out', whole]).status, 'no run is written over').toBe(2)
   })
 
+  it.each([
+    ['Ctrl-C', 130, (child: ChildProcess) => child.kill('SIGINT')],
+    ['the end of whoever reads its lines', 0, (child: ChildProcess) => child.stdout!.destroy()],
+  ] as const)('writes a checkpoint after %s', async (name, expected, stop) => {
+    const out = join(folder, name)
+    const words = [bin, 'train', recipe, '--out', out, '--report-every', '1', '--json']
+    const child = spawn(process.execPath, words, { env: environment })
+    child.stdout.once('data', () => stop(child))
+    const [stderr, [status]] = await Promise.all([text(child.stderr), once(child, 'close')])
+    expect(status).toBe(expected)
+    expect(stderr).toMatch(/^steps 1 to .*\nafterthought: interrupted\. Go on with .*\n$/)
+    expect(existsSync(join(out, 'state.safetensors'))).toBe(true)
+  })
+
   it('trains a model further on text, and takes that up again from anywhere', async () => {
     const base = join(folder, 'base')
     mkdirSync(base)
     for (const [name, content] of Object.entries(tinyFiles())) writeFileSync(join(base, name), content)
-    const [text, sums, out] = ['text.json', 'sums.json', 'text-run'].map((name) => join(folder, name)) as [
+    const [path, sums, out] = ['text.json', 'sums.json', 'text-run'].map((name) => join(folder, name)) as [
       string,
       string,
       string,
     ]
     const { model, data, validation, ...stages } = tinyTextRecipe
-    writeFileSync(text, JSON.stringify({ ...stages, epochs: 5, keepBest: true }))
+    writeFileSync(path, JSON.stringify({ ...stages, epochs: 5, keepBest: true }))
     writeFileSync(sums, JSON.stringify(tinySums.records))
-    expect(await train([text, '--out', out]).status, 'nothing to train on').toBe(2)
+    expect(await train([path, '--out', out]).status, 'nothing to train on').toBe(2)
     expect(await train([recipe, '--out', out, '--data', sums]).status, 'no use for it').toBe(2)
     const asked = ['--model', relative(process.cwd(), base), '--data', sums, '--validation', sums]
-    expect(await train([text, '--out', out, ...asked, '--steps', '3']).status).toBe(0)
+    expect(await train([path, '--out', out, ...asked, '--steps', '3']).status).toBe(0)
     writeFileSync(sums, JSON.stringify(tinySums.records.slice(1)))
     expect(await train(['--resume', out]).status, 'other questions').toBe(1)
     writeFileSync(sums, JSON.stringify(tinySums.records))
