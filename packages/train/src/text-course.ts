@@ -311,9 +311,10 @@ function widthsOf(
       hint: `Leave the longest records of ${data} out`,
     })
   }
+  const greatest = Math.max(before, behind)
   const widths = [LEAST_WIDTH]
-  for (let octave = 2 * LEAST_WIDTH; octave < Math.max(before, behind); octave *= 2) widths.push(octave, 1.5 * octave)
-  const needed = widths.filter((width) => width < Math.max(before, behind))
+  for (let octave = 2 * LEAST_WIDTH; octave < greatest; octave *= 2) widths.push(octave, 1.5 * octave)
+  const needed = widths.filter((width) => width < greatest)
   return [...new Set([...needed, before, behind])].sort((a, b) => a - b)
 }
 

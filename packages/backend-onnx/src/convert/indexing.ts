@@ -2,7 +2,7 @@
 
 import { sizeOf } from '@afterthought/core'
 import { int, string } from '../model.ts'
-import type { Rules } from './emitter.ts'
+import type { Emitter, Rules } from './emitter.ts'
 
 /** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
 const FEW_ROWS = 4
@@ -34,7 +34,7 @@ export const indexing: Rules = {
       const places = emit.op('Reshape', [indices!, emit.shape([1, count])])
       const ones = emit.cast(emit.op('Equal', [emit.iota('i32', [height, 1]), places]), 'f32') // [height, count]
       const sums = emit.op('MatMul', [ones, flat]) // [height, columns]
-      const kept = height === rows ? sums : emit.op('Slice', [sums, emit.ints([0]), emit.ints([rows]), emit.ints([0])])
+      const kept = height === rows ? sums : range(emit, sums, 0, rows, 0)
       return emit.op('Reshape', [kept, emit.shape(outputs[0]!.shape)])
     }
     const shape = emit.shape([count, ...rest])
@@ -61,8 +61,7 @@ export const indexing: Rules = {
     if (rows <= FEW_ROWS) {
       let result = target!
       for (let i = 0; i < rows; i++) {
-        const part = [i, i + 1, axis].map((bound) => emit.ints([bound]))
-        const single = rows === 1 ? update! : emit.op('Slice', [update!, ...part])
+        const single = rows === 1 ? update! : range(emit, update!, i, i + 1, axis)
         result = choose(emit.op('Equal', [row, emit.scalar('i32', i)]), single, result)
       }
       return result
@@ -74,4 +73,9 @@ export const indexing: Rules = {
     const clamped = emit.op('Min', [emit.op('Max', [row, emit.scalar('i32', 0)]), emit.scalar('i32', rows - 1)])
     return choose(inside, emit.op('Gather', [update!, clamped], { axis: int(axis) }), target!)
   },
+}
+
+/** Entries `start` to `end` of one axis. */
+function range(emit: Emitter, tensor: string, start: number, end: number, axis: number): string {
+  return emit.op('Slice', [tensor, ...[start, end, axis].map((bound) => emit.ints([bound]))])
 }
