@@ -2,29 +2,33 @@ import { type HostTensor, reference, sizeOf } from '@afterthought/core'
 import { Random } from '@afterthought/core/data'
 import { expect, it } from 'vitest'
 import { tinyGpt } from '../test/tiny-gpt.ts'
-import { nextTokenObjective } from './objectives.ts'
+import { nextTokenObjective, type Tile } from './objectives.ts'
 import { initialState, Trainer } from './step.ts'
 import { initialWeights } from './weights.ts'
 
-it('steps alike, however many rows go through the model together', async () => {
+it('steps alike, whatever goes through the model together', async () => {
   const random = new Random(4)
   const integers = (shape: readonly number[], from: number, to: number): HostTensor => ({
     shape,
     dtype: 'i32',
     data: Int32Array.from({ length: sizeOf(shape) }, () => from + random.integer(to - from)),
   })
-  const batch = { ids: integers([5, 7], 0, 23), labels: integers([5, 7], -6, 23), start: integers([5], 0, 4) }
-  const reportOf = async (rows?: number): Promise<[loss: number, gradientNorm: number]> => {
+  const [ids, labels, start] = [integers([5, 7], 0, 23), integers([5, 7], -6, 23), integers([5], 0, 4)]
+  const taught = labels.data.map((label, i) => (i % 7 < start.data[Math.floor(i / 7)]! ? -1 : label)) // no padding
+  const batch = { ids, labels: { ...labels, data: taught }, start }
+  const reportOf = async (tile: Tile): Promise<[loss: number, gradientNorm: number]> => {
     const weights = initialWeights(tinyGpt, new Random(1), { deviation: 0.3 })
     const trainer = new Trainer(reference(), initialState(weights), { clip: 1 })
-    const report = await trainer.step(nextTokenObjective(tinyGpt, rows), [batch], 1e-3)
+    const report = await trainer.step(nextTokenObjective(tinyGpt, tile), [batch], 1e-3)
     return [report.loss!, report.gradientNorm!]
   }
-  const together = await reportOf()
-  for (const rows of [1, 2, 4, 5, 6]) {
-    const [loss, gradientNorm] = await reportOf(rows)
+  const together = await reportOf({})
+  const tiles = [1, 2, 4, 5, 6].flatMap((rows) => [{ rows }, { rows, columns: 8 - rows }])
+  for (const tile of [...tiles, { columns: 1 }, { columns: 7 }]) {
+    const [loss, gradientNorm] = await reportOf(tile)
     expect(loss).toBeCloseTo(together[0], 5)
     expect(gradientNorm).toBeCloseTo(together[1], 4)
   }
-  expect(() => nextTokenObjective(tinyGpt, 0)).toThrow(/no rows.*at least 1.*0/)
+  expect(() => nextTokenObjective(tinyGpt, { rows: 0 })).toThrow(/nothing goes.*at least 1.*0 and Infinity/)
+  expect(() => nextTokenObjective(tinyGpt, { columns: Number.NaN })).toThrow(/nothing goes.*at least 1.*NaN/)
 })

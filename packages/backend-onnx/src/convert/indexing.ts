@@ -1,8 +1,9 @@
 /** Reading and writing by index. */
 
-import { sizeOf } from '@afterthought/core'
-import { int, string } from '../model.ts'
+import { type Shape, sizeOf } from '@afterthought/core'
+import { int, ints, string } from '../model.ts'
 import type { Emitter, Rules } from './emitter.ts'
+import { product } from './linear.ts'
 
 /** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
 const FEW_ROWS = 4
@@ -20,22 +21,25 @@ export const indexing: Rules = {
    * Updates of a small table are a product with a matrix of ones where they belong: the gradient of an embedding then
    * takes a tenth of the time. Of the two operators made for this ScatterND is the faster, but it adds updates of one row
    * from several threads at once, and its sums change from run to run. A product of more columns than rows is divided
-   * among threads by columns, and narrower parts sum in another order: rows that stay zero make it at least square, so
-   * that a gradient does not depend on the number of threads.
+   * among threads by columns, and narrower parts sum in another order: the greater extent comes first, so that a gradient
+   * does not depend on the number of threads.
    */
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
     const count = sizeOf(inputs[0]!.shape)
     const rest = outputs[0]!.shape.slice(1)
     emit.refuseDynamic('scatterAdd', [rows], [0])
     const columns = sizeOf(rest)
-    const height = Math.max(rows, columns)
-    if (count > 0 && height * count <= ONE_HOT_ENTRIES) {
+    if (count > 0 && rows * count <= ONE_HOT_ENTRIES) {
       const flat = emit.op('Reshape', [updates!, emit.shape([count, columns])])
-      const places = emit.op('Reshape', [indices!, emit.shape([1, count])])
-      const ones = emit.cast(emit.op('Equal', [emit.iota('i32', [height, 1]), places]), 'f32') // [height, count]
-      const sums = emit.op('MatMul', [ones, flat]) // [height, columns]
-      const kept = height === rows ? sums : range(emit, sums, 0, rows, 0)
-      return emit.op('Reshape', [kept, emit.shape(outputs[0]!.shape)])
+      const ones = (all: Shape, wanted: Shape): string =>
+        emit.cast(emit.op('Equal', [emit.iota('i32', all), emit.op('Reshape', [indices!, emit.shape(wanted)])]), 'f32')
+      const upright = (): string => emit.op('MatMul', [ones([rows, 1], [1, count]), flat]) // [rows, columns]
+      const lying = (): string => {
+        const operands = [{ shape: [count, columns] }, { shape: [count, rows] }]
+        const sums = product(emit, flat, ones([1, rows], [count, 1]), operands, { transposeA: true, transposeB: false })
+        return emit.op('Transpose', [sums], { perm: ints([1, 0]) })
+      }
+      return emit.op('Reshape', [rows < columns ? lying() : upright(), emit.shape(outputs[0]!.shape)])
     }
     const shape = emit.shape([count, ...rest])
     const column = emit.op('Reshape', [emit.cast(indices!, 'i64'), emit.shape([count, ...rest.map(() => 1)])])

@@ -61,7 +61,7 @@ export function growingCache(start: Tensor, past?: readonly KeyValues[]): Traced
   }
 }
 
-/** A growing cache whose first rows, the prompt, stay as they are. */
+/** A growing cache whose first rows, the prompt, stay as they are; with `recent` ([] at first) alone there is no prompt. */
 export function promptedCache(start: Tensor, past?: readonly KeyValues[], recent?: readonly KeyValues[]): TracedCache {
   return {
     length: rowsOf(past) + rowsOf(recent),
@@ -70,7 +70,7 @@ export function promptedCache(start: Tensor, past?: readonly KeyValues[], recent
     start,
     append(fresh, count) {
       const kept = fresh.map((rows) => firstRows(rows, count))
-      if (!past) return promptedCache(start, kept)
+      if (!past && !recent) return promptedCache(start, kept)
       const joined = kept.map((rows, layer) => joinRows(recent?.[layer], rows))
       return promptedCache(start, past, joined)
     },
