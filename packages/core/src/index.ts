@@ -5,7 +5,7 @@
  * Reading order: latent/rollout → latent/refine → models/gpt2 → nn/cache → tensor/ops → compile/lower → backend.
  */
 
-export { gradient, valueAndGradient } from './autodiff/gradient.ts'
+export { gradient } from './autodiff/gradient.ts'
 export { type Backend, type Buffer, derivedBackend, type Executable, type Parameter } from './backend.ts'
 export { ExecutableCache } from './compile/cache.ts'
 export { lower } from './compile/lower.ts'

@@ -53,7 +53,7 @@ interface Contents {
 }
 
 /**
- * Fusions that cost a training step of GPT-2 on a CPU 2 to 4 %, and 1 to 3 %: a Gemm of a product and the sum behind it
+ * Fusions that cost a training step of GPT-2 on a CPU 2 to 4 %, and 1 to 2 %: a Gemm of a product and the sum behind it
  * (weights of a loaded model and their biases are one from the start), and a product of what was transposed on purpose.
  * See `convert/linear.ts` for both.
  */

@@ -6,7 +6,7 @@ import * as F from '../tensor/functional.ts'
 import type { Tensor } from '../tensor/graph.ts'
 import { constant, trace } from '../tensor/trace.ts'
 import type { HostTensor, Shape } from '../tensor/types.ts'
-import { valueAndGradient } from './gradient.ts'
+import { gradient } from './gradient.ts'
 
 /** Losses and gradients of the methods' own functions, stored as numbers; here spelled out in core's operations. */
 const folder = new URL('../../../../../shared/goldens/', import.meta.url)
@@ -20,8 +20,9 @@ async function differentiate(
   objective: (values: Readonly<Record<string, Tensor>>) => Tensor,
 ): Promise<Record<string, HostTensor>> {
   const graph = trace('golden', inputs, (values) => {
-    const { value, gradients } = valueAndGradient(
-      objective(values),
+    const value = objective(values)
+    const gradients = gradient(
+      value,
       wrt.map((name) => values[name]!),
     )
     return { outputs: { value, ...Object.fromEntries(wrt.map((name, i) => [name, gradients[i]!])) } }
@@ -259,7 +260,7 @@ describe.runIf(existsSync(folder))('a training step through latent thoughts', ()
       const graph = trace(mode, weights, (values) => {
         const parts = losses(new SmallGpt(values), stored, think)
         const total = parts.reduce((sum, part) => F.add(sum, part))
-        const { gradients } = valueAndGradient(
+        const gradients = gradient(
           total,
           names.map((name) => values[name]!),
         )

@@ -44,14 +44,6 @@ export function gradient(objective: Tensor, wrt: readonly Tensor[]): Tensor[] {
   return wrt.map((tensor) => walk.gradientOf(tensor) ?? F.broadcastTo(constant(0), tensor.shape))
 }
 
-/** The objective and its gradients: what a training step needs. */
-export function valueAndGradient(
-  objective: Tensor,
-  wrt: readonly Tensor[],
-): { readonly value: Tensor; readonly gradients: readonly Tensor[] } {
-  return { value: objective, gradients: gradient(objective, wrt) }
-}
-
 class BackwardWalk {
   /** What has come back to a tensor so far; one value once it has been asked for. */
   private readonly gradients = new Map<Tensor, Tensor[]>()

@@ -22,10 +22,9 @@ export const gpt2: Family = {
     const fresh: KeyValues[] = []
     for (let layer = 0; layer < config.layers; layer++) {
       hiddenStates.push(x)
-      const qkv = project(norm(x, `h.${layer}.ln_1`), `h.${layer}.attn.c_attn`) // [B, T, 3D]
-      const [q, k, v] = [0, 1, 2].map((part) =>
-        splitHeads(F.narrow(qkv, 2, part * config.width, (part + 1) * config.width), config.heads),
-      ) as [Tensor, Tensor, Tensor] // [B, H, T, d]
+      const qkv = splitHeads(project(norm(x, `h.${layer}.ln_1`), `h.${layer}.attn.c_attn`), 3 * config.heads)
+      const part = (index: number): Tensor => F.narrow(qkv, 1, index * config.heads, (index + 1) * config.heads)
+      const [q, k, v] = [part(0), part(1), part(2)] // [B, H, T, d]
       fresh.push({ k, v })
       const lastOnly = wanted === 'last' && layer === config.layers - 1 && !cache.past
       const mixed = attend(cache, layer, q, { k, v }, bias, lastOnly)

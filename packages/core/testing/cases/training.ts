@@ -1,6 +1,6 @@
 /** Backward passes and training steps, so that training runs wherever inference does. */
 
-import { gradient, valueAndGradient } from '../../src/autodiff/gradient.ts'
+import { gradient } from '../../src/autodiff/gradient.ts'
 import { reference } from '../../src/reference/backend.ts'
 import * as F from '../../src/tensor/functional.ts'
 import type { Graph, Tensor } from '../../src/tensor/graph.ts'
@@ -109,7 +109,7 @@ function traceTraining(state: Readonly<Record<string, TensorSpec>>, data: HostTe
     const names = Object.keys(blockWeights)
     const weights = Object.fromEntries(names.map((name) => [name, inputs[`weight ${name}`]!]))
     const loss = blockLoss(weights, inputs.ids!, inputs.labels!)
-    const { gradients } = valueAndGradient(
+    const gradients = gradient(
       loss,
       names.map((name) => weights[name]!),
     )
