@@ -9,7 +9,7 @@
 
 import type { Node, Shape, Tensor } from '@afterthought/core'
 import { sizeOf } from '@afterthought/core'
-import { int, OMITTED } from '../model.ts'
+import { int, ints, OMITTED } from '../model.ts'
 import type { Emitter, QuantizedWeight, Rules } from './emitter.ts'
 
 export const linear: Rules = {
@@ -66,10 +66,7 @@ function quantizedProduct(emit: Emitter, rows: string, bias: string | undefined,
   })
 }
 
-/**
- * A product of two computed values. Transposed operands are read in place where the provider can, but for a gradient of a
- * weight over many rows, with the same sums: a training step takes 1 to 2 % less if the rows are transposed before.
- */
+/** A product of two computed values; transposed operands are read in place where the provider can. */
 export function product(
   emit: Emitter,
   a: string,
@@ -78,21 +75,34 @@ export function product(
   { transposeA, transposeB }: { readonly transposeA: boolean; readonly transposeB: boolean },
 ): string {
   if (!transposeA && !transposeB) return emit.op('MatMul', [a, b])
-  const overRows = transposeA && !transposeB && isLarge(left!.shape, right!.shape)
-  if (emit.target.cpuOnly && !overRows) {
+  if (emit.target.cpuOnly && transposeA && !transposeB && isLarge(left!.shape, right!.shape)) {
+    return largeProduct(emit, a, b, left!.shape[1]! > right!.shape[1]!)
+  }
+  if (emit.target.cpuOnly) {
     const attributes = { transA: int(Number(transposeA)), transB: int(Number(transposeB)) }
     return emit.microsoft('FusedMatMul', [a, b], attributes)
   }
   const operand = (name: string, shape: Shape, transposed: boolean): string =>
-    transposed ? emit.op('Transpose', [name], { perm: { ints: swapLast(shape.length) } }) : name
+    transposed ? transpose(emit, name, shape.length) : name
   return emit.op('MatMul', [operand(a, left!.shape, transposeA), operand(b, right!.shape, transposeB)])
 }
 
-/** Whether aᵀ · b of two matrices has many rows to sum over and is large in both directions. */
+/** Whether aᵀ · b of two matrices has many rows to sum over and is large in both directions: the gradient of a weight. */
 function isLarge(a: Shape, b: Shape): boolean {
   return a.length === 2 && b.length === 2 && a[0]! >= 1024 && Math.min(a[1]!, b[1]!) >= 128
 }
 
-function swapLast(rank: number): number[] {
-  return Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis))
+/**
+ * aᵀ · b with the narrower operand transposed beforehand, as aᵀ · b or as (bᵀ · a)ᵀ: the same sums, and a training step
+ * takes 1 to 3 % less than if the product read it transposed.
+ */
+function largeProduct(emit: Emitter, a: string, b: string, isWider: boolean): string {
+  if (!isWider) return emit.op('MatMul', [transpose(emit, a, 2), b])
+  return transpose(emit, emit.op('MatMul', [transpose(emit, b, 2), a]), 2)
+}
+
+/** The last two axes swapped. */
+function transpose(emit: Emitter, x: string, rank: number): string {
+  const perm = Array.from({ length: rank }, (_, axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis))
+  return emit.op('Transpose', [x], { perm: ints(perm) })
 }
