@@ -44,10 +44,10 @@ const meanLast = (x: Tensor): Tensor => F.mean(x, [lastAxis(x)], true)
 /** Σ over all axes but the last: the gradient of a vector that was broadcast over rows. */
 const sumRows = (x: Tensor): Tensor => F.sumTo(x, [x.shape.at(-1)!])
 
-/** Mean of γ·x over the last axis, as a product with γ: ([..., D], [D]) → [..., 1]. */
+/** Mean of γ·x over the last axis, as a product with γ / D: ([..., D], [D]) → [..., 1]. */
 const weightedMean = (x: Tensor, weight: Tensor): Tensor => {
-  const sums = F.matmul(rowsOf(x), F.reshape(weight, [weight.shape[0]!, 1]))
-  return F.mul(F.reshape(sums, [...x.shape.slice(0, -1), 1]), 1 / weight.shape[0]!)
+  const shares = F.reshape(F.mul(weight, 1 / weight.shape[0]!), [weight.shape[0]!, 1])
+  return F.reshape(F.matmul(rowsOf(x), shares), [...x.shape.slice(0, -1), 1])
 }
 
 /** Σ of rows, each times its scale: ([..., D], [..., 1]) → [D]. */
