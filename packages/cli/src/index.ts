@@ -12,9 +12,12 @@ const PATIENCE_MS = 15_000
 
 const stopped = new AbortController()
 
+let interrupts = 0
+
 /** The first Ctrl-C lets the work end cleanly; the second, or work that does not end, does not wait. */
 process.on('SIGINT', () => {
-  if (stopped.signal.aborted) die()
+  interrupts++
+  if (interrupts > 1) die()
   stopped.abort()
   setTimeout(die, PATIENCE_MS).unref()
 })
@@ -32,14 +35,17 @@ process.on('uncaughtException', (error) => {
   process.exit(1)
 })
 
-/** The status if the output could not be written, whatever the work's own will be, or was. */
+/** The status if the output could not be written. */
 let unwritten: number | undefined
+
+/** Whether that counts, and not what the work itself says: Ctrl-C ends `train | tee` from both sides. */
+const outputDecides = (): boolean => unwritten === 1 || (unwritten === 0 && interrupts === 0)
 
 /** A reader that went away (`| head`) wants no more; a full disk is an error like any other. Both end the work cleanly. */
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (unwritten !== undefined) return
   unwritten = error.code === 'EPIPE' ? 0 : 1
-  process.exitCode = unwritten
+  if (outputDecides()) process.exitCode = unwritten
   if (unwritten === 1) process.stderr.write(`afterthought: cannot write the result: ${error.message}\n`)
   stopped.abort(OUTPUT_CLOSED)
 })
@@ -52,4 +58,4 @@ const status = await main(process.argv.slice(2), {
   signal: stopped.signal,
   readInput: () => text(process.stdin),
 })
-process.exitCode = unwritten ?? status
+if (!outputDecides()) process.exitCode = status

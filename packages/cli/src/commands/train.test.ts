@@ -63,6 +63,7 @@ describe('train', () => {
   it.each([
     ['Ctrl-C', 130, (child: ChildProcess) => child.kill('SIGINT')],
     ['the end of whoever reads its lines', 0, (child: ChildProcess) => child.stdout!.destroy()],
+    ['both at once', 130, (child: ChildProcess) => child.stdout!.destroy() && child.kill('SIGINT')],
   ] as const)('writes a checkpoint after %s', async (name, expected, stop) => {
     const out = join(folder, name)
     const words = [bin, 'train', recipe, '--out', out, '--report-every', '1', '--json']
