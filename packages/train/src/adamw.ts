@@ -5,7 +5,7 @@
  * the learning rate and the two bias corrections, computed on the host in f64.
  */
 
-import { F, type Tensor } from '@afterthought/core'
+import { constant, F, type Tensor } from '@afterthought/core'
 
 /** How a parameter is treated. */
 export interface ParameterGroup {
@@ -67,8 +67,7 @@ export function clipFactor(
   clip: number | undefined,
 ): { readonly norm: Tensor; readonly factor: Tensor | undefined } {
   const square = (g: Tensor): Tensor => F.reduceSum(F.mul(g, g), axesOf(g))
-  const [first, ...others] = gradients as readonly [Tensor, ...Tensor[]]
-  const norm = F.sqrt(others.reduce((sum, g) => F.add(sum, square(g)), square(first)))
+  const norm = F.sqrt(gradients.reduce((sum, g) => F.add(sum, square(g)), constant(0)))
   return { norm, factor: clip === undefined ? undefined : F.minimum(F.div(clip, F.add(norm, 1e-6)), 1) }
 }
 

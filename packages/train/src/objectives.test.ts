@@ -29,6 +29,7 @@ it('steps alike, whatever goes through the model together', async () => {
     expect(loss).toBeCloseTo(together[0], 5)
     expect(gradientNorm).toBeCloseTo(together[1], 4)
   }
-  expect(() => nextTokenObjective(tinyGpt, { rows: 0 })).toThrow(/nothing goes.*at least 1.*0 and Infinity/)
-  expect(() => nextTokenObjective(tinyGpt, { columns: Number.NaN })).toThrow(/nothing goes.*at least 1.*NaN/)
+  for (const wrong of [{ rows: 0 }, { rows: 2.5 }, { columns: Number.NaN }, { columns: -1 }]) {
+    expect(() => nextTokenObjective(tinyGpt, wrong)).toThrow(/no part of a batch.*at least 1.*(0|2\.5|NaN|-1)/)
+  }
 })

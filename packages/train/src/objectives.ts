@@ -168,10 +168,11 @@ export interface Tile {
  */
 export function nextTokenObjective(config: DecoderConfig, tile: Tile = {}): Objective {
   const { rows = Number.POSITIVE_INFINITY, columns = Number.POSITIVE_INFINITY } = tile
-  if (!(rows >= 1 && columns >= 1)) {
-    throw new ArgumentError('nothing goes through the model', {
+  const isCount = (extent: number): boolean => extent >= 1 && (extent === Number.POSITIVE_INFINITY || extent % 1 === 0)
+  if (!(isCount(rows) && isCount(columns))) {
+    throw new ArgumentError('the tile is no part of a batch', {
       where: 'nextTokenObjective',
-      expected: 'at least 1 row and 1 column',
+      expected: 'whole numbers of rows and columns, at least 1',
       actual: `${rows} and ${columns}`,
     })
   }

@@ -9,15 +9,14 @@
 import { sizeOf } from '@afterthought/core'
 import { float, int } from '../model.ts'
 import type { Emitter, Rules } from './emitter.ts'
-import { product } from './linear.ts'
+import { product, transposed } from './linear.ts'
 
 const PLAIN = { transposeA: false, transposeB: false }
 
 /** a · bᵀ · scale */
 function scores(emit: Emitter, q: string, k: string, scale: number): string {
   if (emit.target.cpuOnly) return emit.microsoft('FusedMatMul', [q, k], { transB: int(1), alpha: float(scale) })
-  const transposed = emit.op('Transpose', [k], { perm: { ints: [0, 1, 3, 2] } })
-  return emit.op('MatMul', [emit.op('Mul', [q, emit.scalar('f32', scale)]), transposed])
+  return emit.op('MatMul', [emit.op('Mul', [q, emit.scalar('f32', scale)]), transposed(emit, k, 4)])
 }
 
 export const attention: Rules = {

@@ -1,9 +1,9 @@
 /** Reading and writing by index. */
 
 import { type Shape, sizeOf } from '@afterthought/core'
-import { int, ints, string } from '../model.ts'
+import { int, string } from '../model.ts'
 import type { Emitter, Rules } from './emitter.ts'
-import { product } from './linear.ts'
+import { product, transposed } from './linear.ts'
 
 /** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
 const FEW_ROWS = 4
@@ -37,7 +37,7 @@ export const indexing: Rules = {
       const lying = (): string => {
         const operands = [{ shape: [count, columns] }, { shape: [count, rows] }]
         const sums = product(emit, flat, ones([1, rows], [count, 1]), operands, { transposeA: true, transposeB: false })
-        return emit.op('Transpose', [sums], { perm: ints([1, 0]) })
+        return transposed(emit, sums, 2)
       }
       return emit.op('Reshape', [rows < columns ? lying() : upright(), emit.shape(outputs[0]!.shape)])
     }
