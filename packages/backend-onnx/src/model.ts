@@ -31,6 +31,12 @@ export interface NodeOptions {
   readonly domain?: 'com.microsoft'
 }
 
+interface ModelNode extends NodeOptions {
+  readonly op: string
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
+}
+
 /** Bytes of an initializer in a file beside the model. */
 export interface ExternalData {
   /** File name relative to the model's folder. */
@@ -48,12 +54,13 @@ export const OMITTED = ''
 
 /** A model under construction. Value names are unique: callers choose those of inputs, outputs and weights. */
 export class ModelBuilder {
-  private readonly nodes: Message[] = []
+  private readonly nodes: ModelNode[] = []
+  private readonly computed = new Set<string>()
+  private readonly renamed = new Map<string, string>()
   private readonly initializers: Message[] = []
   private readonly inputs: Message[] = []
   private readonly outputs: Message[] = []
   private count = 0
-  private usesMicrosoft = false
 
   /** A fresh value name. */
   name(): string {
@@ -68,17 +75,16 @@ export class ModelBuilder {
     options: NodeOptions = {},
   ): string[] {
     const names = typeof outputs === 'number' ? Array.from({ length: outputs }, () => this.name()) : [...outputs]
-    const node = new Message()
-    for (const input of inputs) node.string(1, input)
-    for (const output of names) node.string(2, output)
-    node.string(3, `${op}.${this.nodes.length}`).string(4, op)
-    for (const [name, value] of Object.entries(options.attributes ?? {})) node.message(5, attribute(name, value))
-    if (options.domain) {
-      node.string(7, options.domain)
-      this.usesMicrosoft = true
-    }
-    this.nodes.push(node)
+    this.nodes.push({ ...options, op, inputs: [...inputs], outputs: names })
+    for (const name of names) this.computed.add(name)
     return names
+  }
+
+  /** Gives what a node computes another name, once. Whether it could: inputs and initializers keep theirs. */
+  rename(value: string, to: string): boolean {
+    if (!this.computed.has(value) || this.renamed.has(value)) return false
+    this.renamed.set(value, to)
+    return true
   }
 
   /** A value stored in the model itself, little-endian. */
@@ -106,15 +112,25 @@ export class ModelBuilder {
   /** The `ModelProto`. */
   build(graphName: string): Message {
     const graph = new Message()
-    for (const node of this.nodes) graph.message(1, node)
+    this.nodes.forEach((node, index) => graph.message(1, this.encoded(node, index)))
     graph.string(2, graphName)
     for (const initializer of this.initializers) graph.message(5, initializer)
     for (const input of this.inputs) graph.message(11, input)
     for (const output of this.outputs) graph.message(12, output)
     const model = new Message().varint(1, IR_VERSION).string(2, 'afterthought').message(7, graph)
     model.message(8, operatorSet('', OPSET))
-    if (this.usesMicrosoft) model.message(8, operatorSet('com.microsoft', 1))
+    if (this.nodes.some(({ domain }) => domain)) model.message(8, operatorSet('com.microsoft', 1))
     return model
+  }
+
+  private encoded({ op, inputs, outputs, attributes = {}, domain }: ModelNode, index: number): Message {
+    const node = new Message()
+    const named = (value: string): string => this.renamed.get(value) ?? value
+    for (const input of inputs) node.string(1, named(input))
+    for (const output of outputs) node.string(2, named(output))
+    node.string(3, `${op}.${index}`).string(4, op)
+    for (const [name, value] of Object.entries(attributes)) node.message(5, attribute(name, value))
+    return domain ? node.string(7, domain) : node
   }
 }
 

@@ -201,7 +201,7 @@ class Conversion {
     for (const { name, value } of this.graph.outputs) {
       const external = this.options.outputName(name)
       const source = sizeOf(value.shape) === 0 ? this.emit.filled(value, 0) : this.names.get(value)!
-      this.model.node('Identity', [source], [external])
+      if (!this.model.rename(source, external)) this.model.node('Identity', [source], [external])
       this.model.output(external, value.dtype, this.dimensions(value))
     }
   }
