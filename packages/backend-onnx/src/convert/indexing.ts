@@ -1,9 +1,9 @@
 /** Reading and writing by index. */
 
-import { type Shape, sizeOf } from '@afterthought/core'
+import { sizeOf } from '@afterthought/core'
 import { int, string } from '../model.ts'
 import type { Emitter, Rules } from './emitter.ts'
-import { product, transposed } from './linear.ts'
+import { product } from './linear.ts'
 
 /** Up to here rows are written one by one. The WebGPU provider's Gather ends the process for some updates of two rows. */
 const FEW_ROWS = 4
@@ -20,9 +20,8 @@ export const indexing: Rules = {
   /**
    * Updates of a small table are a product with a matrix of ones where they belong: the gradient of an embedding then
    * takes a tenth of the time. Of the two operators made for this ScatterND is the faster, but it adds updates of one row
-   * from several threads at once, and its sums change from run to run. A product of more columns than rows is divided
-   * among threads by columns, and narrower parts sum in another order: the greater extent comes first, so that a gradient
-   * does not depend on the number of threads.
+   * from several threads at once, and its sums change from run to run. The matrix of ones is read transposed: a plain
+   * product of more columns than rows sums in another order with more threads, see `product`.
    */
   scatterAdd: (emit, [indices, updates], { attributes: { rows }, inputs, outputs }) => {
     const count = sizeOf(inputs[0]!.shape)
@@ -31,15 +30,11 @@ export const indexing: Rules = {
     const columns = sizeOf(rest)
     if (count > 0 && rows * count <= ONE_HOT_ENTRIES) {
       const flat = emit.op('Reshape', [updates!, emit.shape([count, columns])])
-      const ones = (all: Shape, wanted: Shape): string =>
-        emit.cast(emit.op('Equal', [emit.iota('i32', all), emit.op('Reshape', [indices!, emit.shape(wanted)])]), 'f32')
-      const upright = (): string => emit.op('MatMul', [ones([rows, 1], [1, count]), flat]) // [rows, columns]
-      const lying = (): string => {
-        const operands = [{ shape: [count, columns] }, { shape: [count, rows] }]
-        const sums = product(emit, flat, ones([1, rows], [count, 1]), operands, { transposeA: true, transposeB: false })
-        return transposed(emit, sums, 2)
-      }
-      return emit.op('Reshape', [rows < columns ? lying() : upright(), emit.shape(outputs[0]!.shape)])
+      const places = emit.op('Reshape', [indices!, emit.shape([count, 1])])
+      const ones = emit.cast(emit.op('Equal', [places, emit.iota('i32', [1, rows])]), 'f32') // [count, rows]
+      const operands = [{ shape: [count, rows] }, { shape: [count, columns] }]
+      const sums = product(emit, ones, flat, operands, { transposeA: true, transposeB: false }) // [rows, columns]
+      return emit.op('Reshape', [sums, emit.shape(outputs[0]!.shape)])
     }
     const shape = emit.shape([count, ...rest])
     const column = emit.op('Reshape', [emit.cast(indices!, 'i64'), emit.shape([count, ...rest.map(() => 1)])])
